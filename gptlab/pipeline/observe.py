@@ -89,7 +89,8 @@ class _ToLogger:
         pass
 
 
-_observer: ContextVar[Observer] = ContextVar("gptlab_observer", default=_ToLogger())
+_UNWATCHED = _ToLogger()
+_observer: ContextVar[Observer] = ContextVar("gptlab_observer", default=_UNWATCHED)
 _O = TypeVar("_O", bound=Observer)
 
 
@@ -125,7 +126,7 @@ def track(
     """Yield `items` unchanged while reporting every `every`-th; with no total, the end is the total."""
     progress(task, 0, total, unit)
     done = 0
-    for done, item in enumerate(items, 1):  # noqa: B007 - the count outlives the loop
+    for done, item in enumerate(items, 1):
         yield item
         if done % every == 0:
             progress(task, done, total, unit)

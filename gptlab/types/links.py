@@ -8,8 +8,8 @@ The notation is CommonMark's inline link, narrowed so that one pass with no look
 
 - prose keeps its brackets; only `](`, which would close a link, is written `]\(` (`escape_prose`);
 - in anchors `[`, `]` and `\` are escaped by a backslash;
-- a target is an identity (no spaces). `%`, brackets, unbalanced parentheses and control characters are percent-encoded;
-  balanced parentheses stay, so `Mercury_(planet)` reads as itself.
+- a target is an identity (no spaces). `%`, brackets, unbalanced parentheses and control characters are
+  percent-encoded; balanced parentheses stay, so `Mercury_(planet)` reads as itself.
 """
 
 import re
@@ -115,9 +115,7 @@ _BACKSLASHED = r"\\\g<0>"
 _CLOSES = re.compile(r"\](\\*)\(")
 _UNSAFE = re.compile(r"[%\s\[\]<>\\\x00-\x1f\x7f-\x9f]")
 _MARK = re.compile(r"\\[\[\]\\]|\[|\]\(|\]|\n")
-_LONGEST_TARGET = (
-    1024  # a title has at most 255 bytes, three characters each when encoded: keeps the scan linear
-)
+_LONGEST_TARGET = 1024  # a title has at most 255 bytes, three characters each when encoded: keeps the scan linear
 _TARGET_MARK = re.compile(r"[()\[\s]")
 
 
