@@ -1,0 +1,26 @@
+"""Contracts between parts, their composition, and what a run tells whoever watches. No torch."""
+
+from gptlab.pipeline.axes import AtMost
+from gptlab.pipeline.compose import Pipeline, SourcePipeline, StagePipeline, pipeline, then
+from gptlab.pipeline.errors import ContractError
+from gptlab.pipeline.observe import Drops, Observer, drop, progress, say, track, watching
+from gptlab.pipeline.signature import takes, yields
+
+__all__ = [
+    "AtMost",
+    "ContractError",
+    "Drops",
+    "Observer",
+    "Pipeline",
+    "SourcePipeline",
+    "StagePipeline",
+    "drop",
+    "pipeline",
+    "progress",
+    "say",
+    "takes",
+    "then",
+    "track",
+    "watching",
+    "yields",
+]
