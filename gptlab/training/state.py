@@ -1,0 +1,95 @@
+"""What training asks of a model, and what it holds between two steps."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import attrs
+import torch
+from torch import nn
+
+from gptlab.training.optimizers import Optimizers
+
+A_contra = TypeVar("A_contra", contravariant=True)
+B_co = TypeVar("B_co", covariant=True, bound="HasLoss")
+
+
+class HasLoss(Protocol):
+    """What a model yields for a batch: at least the number to be made small.
+
+    >>> @attrs.frozen
+    ... class Output:
+    ...     loss: torch.Tensor
+    """
+
+    @property
+    def loss(self) -> torch.Tensor:
+        """A scalar with a gradient."""
+
+
+class TorchModel(Protocol[A_contra, B_co]):
+    """A model that can be trained by gradients. A complete one:
+
+    >>> @attrs.frozen
+    ... class Line:
+    ...     network: nn.Module
+    ...     def forward(self, items: Iterator[torch.Tensor]) -> Iterator[HasLoss]:
+    ...         for item in items:
+    ...             yield Output(loss=(self.network(item) - 2 * item).square().mean())
+    ...     def copy(self) -> "Line":
+    ...         return Line(copy.deepcopy(self.network))
+    ...     def save_to_dir(self, directory: Path) -> None:
+    ...         save_file(self.network.state_dict(), directory / "weights.safetensors")
+    ...     @classmethod
+    ...     def load_from_dir(cls, directory: Path) -> "Line":
+    ...         network = nn.Linear(1, 1)
+    ...         network.load_state_dict(load_file(directory / "weights.safetensors"))
+    ...         return cls(network)
+    """
+
+    @property
+    def network(self) -> nn.Module:
+        """Whose parameters are trained."""
+
+    def forward(self, items: Iterator[A_contra], /) -> Iterator[B_co]:
+        """One output for each batch, lazily: the loop changes the weights between two yields."""
+
+    def copy(self) -> Self:
+        """The same model with weights of its own."""
+
+    def save_to_dir(self, directory: Path) -> None:
+        """Write everything that `load_from_dir` needs; weights to the bit."""
+
+    @classmethod
+    def load_from_dir(cls, directory: Path) -> Self:
+        """The same model."""
+
+
+M = TypeVar("M", bound=TorchModel[Any, Any])
+
+
+@attrs.define(kw_only=True)
+class TrainState(Generic[M]):
+    """Where a run stands between two steps; hooks read it.
+
+    Attributes:
+        model: being trained, in place.
+        optimizers: with their state.
+        steps: in all.
+        step: done.
+        tokens: read so far (0 where batches have no tokens).
+        seconds: spent in steps so far, in this process and those it goes on from.
+        loss: of the last step; the mean over its batches.
+    """
+
+    model: M
+    optimizers: Optimizers
+    steps: int
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")
+
+    def is_due(self, every: int) -> bool:
+        """Whether this step is a multiple of `every`, or the last."""
+        return self.step % every == 0 or self.step == self.steps
