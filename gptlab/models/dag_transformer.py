@@ -1,0 +1,114 @@
+"""The flagship model: a transformer that attends along links, as a stage from `Batch` to `ModelOutput`.
+
+A plain class around a configuration and a network. The network is torch's; everything that the rest of the library
+asks of a model (stages, their types, axes, saving, copying) is here.
+"""
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gptlab.models.config import DagTransformerConfig
+from gptlab.models.output import ModelOutput
+from gptlab.models.transformer import Transformer
+from gptlab.pipeline import AtMost, takes, yields
+from gptlab.types import Batch
+
+
+class DagTransformer:
+    """A decoder-only transformer whose documents read the documents they link to.
+
+    >>> import numpy as np
+    >>> batch = Batch(
+    ...     tokens=np.array([[7, 8, 0, 9, 0]], np.int32),
+    ...     targets=np.array([[8, 0, -1, 0, -1]], np.int32),
+    ...     documents=np.array([[0, 0, 0, 1, 1]], np.int32),
+    ...     positions=np.array([[0, 1, 2, 3, 4]], np.int32),
+    ...     edges=np.zeros((1, 0, 3), np.int32),
+    ... )
+    >>> model = DagTransformer.instantiate(DagTransformerConfig(layers=1, width=8, heads=2, vocab_size=10))
+    >>> output = next(model.forward(iter([batch])))
+    >>> bool(abs(output.loss - np.log(10)) < 0.1), output.token_losses.shape
+    (True, torch.Size([1, 5]))
+    """
+
+    def __init__(self, cfg: DagTransformerConfig, network: Transformer) -> None:
+        """Wrap a network that exists; `instantiate` makes a fresh one."""
+        self.cfg = cfg
+        self.network = network
+
+    @classmethod
+    def instantiate(
+        cls, cfg: DagTransformerConfig, logger: logging.Logger | None = None, seed: int = 0
+    ) -> "DagTransformer":
+        """A fresh model, in evaluation mode. The same configuration and seed give the same weights.
+
+        The global random state is left as it was.
+
+        Args:
+            cfg: its shape.
+            logger: told the number of parameters.
+            seed: of the initial weights.
+        """
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state when they are made
+            network = Transformer(cfg)
+        network.initialise(torch.Generator().manual_seed(seed))
+        network.eval()
+        model = cls(cfg, network)
+        if logger is not None:
+            logger.info("DagTransformer with %s parameters, seed %d", f"{model.parameter_count():,}", seed)
+        return model
+
+    def forward(self, batches: Iterator[Batch]) -> Iterator[ModelOutput]:
+        """Losses of each batch, with their gradients; logits too in evaluation mode.
+
+        Raises:
+            ValueError: a row is longer than `max_seq_len`, or a token is outside the vocabulary.
+        """
+        for batch in batches:
+            yield self._losses(batch)
+
+    def _losses(self, batch: Batch) -> ModelOutput:
+        fields = batch_tensors(batch, self.device)
+        targets = fields["targets"]
+        logits, losses = self.network(**fields)
+        learned = (targets >= 0).sum().clamp(min=1)
+        return ModelOutput(
+            loss=losses.sum() / learned, token_losses=losses, logits=None if self.network.training else logits
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and so where batches are sent."""
+        return next(self.network.parameters()).device
+
+    def axes(self) -> Mapping[str, int | AtMost]:
+        """The vocabulary and the row length that fit into the network."""
+        return {"vocab": AtMost(self.cfg.vocab_size), "seq": AtMost(self.cfg.max_seq_len)}
+
+    def fwd_input_type(self) -> Any:
+        """What `forward` takes, read from its annotation."""
+        return takes(self.forward)
+
+    def fwd_output_type(self) -> Any:
+        """What `forward` yields, read from its annotation."""
+        return yields(self.forward)
+
+    def parameter_count(self) -> int:
+        """How many numbers are learned; tied ones count once."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    def copy(self) -> "DagTransformer":
+        """A model of its own with equal weights, in the same mode and on the same device."""
+        return DagTransformer(self.cfg, copy.deepcopy(self.network))
+
+
+def batch_tensors(batch: Batch, device: torch.device) -> dict[str, Int[Tensor, "..."]]:
+    """The fields of a batch as tensors by name, on `device`."""
+    return {name: torch.from_numpy(array).to(device) for name, array in attrs.asdict(batch, recurse=False).items()}
