@@ -1,0 +1,107 @@
+"""Which Python file is the recipe, and what it says.
+
+The rule is one for every way of starting: the root file is the outermost frame of the calling stack that belongs
+neither to Python nor to an installed package. That is the script under `python recipe.py`, the module under
+`python -m recipes.x`, the worker's file under torchrun, the test file under pytest. Only a notebook has no file in
+its frames; there the notebook's server tells its path, and its code cells are the text.
+"""
+
+import difflib
+import json
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from types import FrameType
+
+from gptlab.experiment.errors import ExperimentError
+
+
+def root_file() -> Path:
+    """The file of the recipe that runs: a .py file, or the .ipynb of the notebook.
+
+    Raises:
+        ExperimentError: there is none (`python -c`, an interactive session).
+    """
+    foreign = _folders_of_python()
+    found = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.suffix == ".py" and path.is_file() and not _is_within(path.resolve(), foreign):
+            found = path.resolve()
+        frame = frame.f_back
+    if found is not None and not _is_own(found):
+        return found
+    notebook = _notebook()
+    if notebook is not None:
+        return notebook
+    if found is not None:
+        return found
+    raise ExperimentError(
+        "the recipe's file",
+        got="code that was typed in, or came by `python -c`",
+        wanted="a Python file, which is kept with the run",
+        do="Put the recipe into a file, or say which file it is with recipe_file=.",
+    )
+
+
+def recipe_text(path: Path) -> str:
+    """What is kept as recipe.txt: a Python file as it is, of a notebook the code cells.
+
+    Outputs and numbers of cells are left out: they change whenever a cell is run.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".ipynb":
+            return text
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        return "".join(f"# %%\n{''.join(cell['source']).rstrip()}\n\n" for cell in cells)
+    except OSError as error:
+        got, do = error.strerror or str(error), "Name the file that makes the run."
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        got, do = f"{type(error).__name__}: {error}", "Save the file again, as UTF-8."
+    raise ExperimentError(f"the recipe {path}", got=got, wanted="a readable Python file or notebook", do=do)
+
+
+def difference(before: str, after: str, before_name: str, after_name: str, limit: int = 40) -> str:
+    """A unified diff, cut after `limit` lines; empty for equal texts.
+
+    >>> print(difference("a\\nb\\n", "a\\nc\\n", "recipe.txt", "now.py"))
+    --- recipe.txt
+    +++ now.py
+    @@ -1,2 +1,2 @@
+     a
+    -b
+    +c
+    """
+    pairs = (before.splitlines(), after.splitlines())
+    lines = list(difflib.unified_diff(*pairs, before_name, after_name, lineterm=""))
+    if not lines and before != after:
+        return "(they differ in line ends only)"
+    more = [f"… {len(lines) - limit} lines more"] if len(lines) > limit else []
+    return "\n".join(lines[:limit] + more)
+
+
+def _folders_of_python() -> tuple[Path, ...]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
+    found = {Path(sysconfig.get_path(name)).resolve() for name in names}
+    return (*found, Path(os.__file__).resolve().parent)
+
+
+def _is_within(path: Path, folders: tuple[Path, ...]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether it is a file of gptlab, which is no recipe: an editable install has it outside site-packages."""
+    return path.is_relative_to(Path(__file__).resolve().parents[1])
+
+
+def _notebook() -> Path | None:
+    """The notebook's path: Jupyter's server gives it in the environment, VS Code in the namespace of the cells."""
+    names = (getattr(sys.modules["__main__"], "__vsc_ipynb_file__", None), os.environ.get("JPY_SESSION_NAME"))
+    for name in names:
+        if isinstance(name, str) and name.endswith(".ipynb") and Path(name).is_file():
+            return Path(name).resolve()
+    return None
