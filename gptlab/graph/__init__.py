@@ -1,0 +1,24 @@
+"""The link graph: all documents as one table, walks along links, targets first, and what is held out."""
+
+from gptlab.graph.link_graph import LinkGraph
+from gptlab.graph.policies import BreadthFirst, DepthFirst, Follow, RandomOrder, RandomWalk, VisitPolicy
+from gptlab.graph.split import Split
+from gptlab.graph.statistics import GraphStatistics, graph_statistics
+from gptlab.graph.table import DocumentTable
+from gptlab.graph.traverse import TraverseLinks, walk_of
+
+__all__ = [
+    "BreadthFirst",
+    "DepthFirst",
+    "DocumentTable",
+    "Follow",
+    "GraphStatistics",
+    "LinkGraph",
+    "RandomOrder",
+    "RandomWalk",
+    "Split",
+    "TraverseLinks",
+    "VisitPolicy",
+    "graph_statistics",
+    "walk_of",
+]

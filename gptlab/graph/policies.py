@@ -1,0 +1,180 @@
+"""Where a walk goes next: one method, `visit`, which gives documents in the order reached until nobody asks for more.
+
+A policy knows nothing of tokens or budgets; whoever draws from it stops when the row is full. All of them are
+values, and all chance comes from the generator that they are given, so a walk can be made again from its seed.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Literal, Protocol, get_args, runtime_checkable
+
+import attrs
+import numpy as np
+
+from gptlab.graph.errors import at_least, refusal
+from gptlab.graph.link_graph import FLAGS, LinkGraph, flag_bits
+from gptlab.types.records import Flag
+
+Direction = Literal["out", "in", "both"]
+
+
+@runtime_checkable
+class VisitPolicy(Protocol):
+    """Chooses which documents come into a row, and which of them first. A complete one, which stays at home:
+
+    >>> class Alone:
+    ...     def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
+    ...         yield root
+    >>> isinstance(Alone(), VisitPolicy)
+    True
+    """
+
+    def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
+        """Documents in the order reached, each once, `root` first."""
+
+
+def _is_direction(instance: object, attribute: object, value: object) -> None:
+    if value not in get_args(Direction):
+        raise refusal(
+            "Follow.direction", got=repr(value), wanted="'out', 'in' or 'both'", remedy="Choose one of them."
+        )
+
+
+def _are_flags(instance: object, attribute: object, value: frozenset[str]) -> None:
+    if not set(value) <= set(FLAGS):
+        raise refusal(
+            "Follow.exclude", got=sorted(value), wanted=f"flags among {sorted(FLAGS)}", remedy="Remove the others."
+        )
+
+
+@attrs.frozen
+class Follow:
+    """Which links a policy follows, and in which order.
+
+    What is excluded is not reached through a link. It remains a root of its own: leave it out before the
+    traversal to be rid of it.
+
+    Args:
+        direction: to the documents linked to (`out`), to those that link here (`in`), or to both, out first.
+        max_in_degree: documents that more documents than this link to are not entered (hubs: a country, a year).
+        exclude: documents with one of these flags are not entered.
+        shuffle: take a document's links in random order instead of the order of its text.
+    """
+
+    direction: Direction = attrs.field(default="out", validator=_is_direction)
+    max_in_degree: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(at_least(0, "Give None to enter hubs too.")), kw_only=True
+    )
+    exclude: frozenset[Flag] = attrs.field(default=frozenset(), validator=_are_flags, kw_only=True)
+    shuffle: bool = attrs.field(default=False, kw_only=True)
+
+    def neighbours(self, graph: LinkGraph, document: int, rng: np.random.Generator) -> list[int]:
+        """The documents that can be reached from this one in one step."""
+        found: list[int] = []
+        if self.direction != "in":
+            found += graph.targets(document).tolist()
+        if self.direction != "out":
+            found += graph.linkers(document).tolist()
+        if self.direction == "both":
+            found = list(dict.fromkeys(found))
+        if self.max_in_degree is not None or self.exclude:
+            found = [each for each in found if self.enters(graph, each)]
+        if self.shuffle:
+            found = [found[place] for place in rng.permutation(len(found)).tolist()]
+        return found
+
+    def enters(self, graph: LinkGraph, document: int) -> bool:
+        """Whether neither the cap on hubs nor a flag excludes the document."""
+        if self.max_in_degree is not None and graph.in_degree(document) > self.max_in_degree:
+            return False
+        return not int(graph.flags[document]) & flag_bits(self.exclude)
+
+
+@attrs.frozen
+class BreadthFirst:
+    """All documents one link away, then all two links away: the nearest first, so they are cut last."""
+
+    follow: Follow = Follow()
+
+    def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
+        """Documents by their distance from the root."""
+        seen, queue = {root}, deque([root])
+        while queue:
+            document = queue.popleft()
+            yield document
+            for each in self.follow.neighbours(graph, document, rng):
+                if each not in seen:
+                    seen.add(each)
+                    queue.append(each)
+
+
+@attrs.frozen
+class DepthFirst:
+    """The first link of the first link: long chains, in which a document's target has its own target beside it."""
+
+    follow: Follow = Follow()
+
+    def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
+        """Documents in pre-order."""
+        seen: set[int] = set()
+        stack = [root]
+        while stack:
+            document = stack.pop()
+            if document in seen:
+                continue
+            seen.add(document)
+            yield document
+            stack.extend(reversed(self.follow.neighbours(graph, document, rng)))
+
+
+@attrs.frozen
+class RandomWalk:
+    """A random link of the current document, and now and then back to the root.
+
+    Args:
+        follow: which links.
+        restart: the chance of going back to the root before each step. A document without links goes back too.
+        patience: the walk ends after so many steps in a row that reach nothing new.
+
+    Source: random walk with restart, Tong, Faloutsos and Pan, ICDM 2006.
+    """
+
+    follow: Follow = Follow()
+    restart: float = attrs.field(
+        default=0.15, validator=at_least(0, "Give a probability, such as 0.15.", at_most=1), kw_only=True
+    )
+    patience: int = attrs.field(
+        default=64, validator=at_least(1, "Give a number of steps, such as 64."), kw_only=True
+    )
+
+    def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
+        """Documents as the walk meets them."""
+        yield root
+        seen, here, idle = {root}, root, 0
+        while idle < self.patience:
+            if rng.random() < self.restart:
+                here = root
+            neighbours = self.follow.neighbours(graph, here, rng)
+            if not neighbours and here == root:
+                return
+            here = neighbours[rng.integers(len(neighbours))] if neighbours else root
+            idle += 1
+            if here not in seen:
+                seen.add(here)
+                idle = 0
+                yield here
+
+
+@attrs.frozen
+class RandomOrder:
+    """The control: follows no link. What a row holds beside its root is drawn from all documents alike."""
+
+    def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
+        """The root, then all other documents at random."""
+        yield root
+        seen = {root}
+        while len(seen) < len(graph):
+            document = int(rng.integers(len(graph)))
+            if document not in seen:
+                seen.add(document)
+                yield document
