@@ -6,11 +6,12 @@ target. A seeded permutation of the whole name space (a Feistel network over the
 without a table of the names that are taken.
 """
 
-SYLLABLES = tuple(
+_SYLLABLES = (
     "bex bol bur cas cob cul dag dem dov fal fim fus gan gep gor hab hik hul jad jem jot kab kev kiz lam lep lor lun "
     "mad mek mol nas nev nim pag pev pom ral rez rik sav sed sol tag tem tiv tul vad ves vog wam wek wil yab yon yur "
-    "zam zed zig bram dral grun trev plon".split()
+    "zam zed zig bram dral grun trev plon"
 )
+SYLLABLES = tuple(_SYLLABLES.split())
 _ROUNDS = 4
 _64_BITS = (1 << 64) - 1
 

@@ -14,7 +14,7 @@ from gptlab.sources.errors import SourceError
 from gptlab.sources.linked_facts.export import write_footer, write_header, write_page
 from gptlab.sources.linked_facts.facts import Fact, fact_to_line, read_facts
 from gptlab.sources.linked_facts.wikitext import written_pages
-from gptlab.sources.linked_facts.words import ATTRIBUTES, EMBLEMS, KINDS
+from gptlab.sources.linked_facts.words import CLASSES, KINDS
 from gptlab.sources.linked_facts.world import World
 from gptlab.sources.wikipedia import WikipediaDump
 from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
@@ -93,7 +93,7 @@ class LinkedFactsWiki:
             (directory / "wiki.xml").open("w", encoding="utf-8", newline="\n") as dump,
             (directory / "facts.jsonl").open("w", encoding="utf-8", newline="\n") as facts,
         ):
-            facts.write(json.dumps({"emblem": EMBLEMS, **ATTRIBUTES}) + "\n")
+            facts.write(json.dumps(dict(CLASSES)) + "\n")
             write_header(dump)
             for _, _, category in KINDS.values():
                 page_id += 1

@@ -60,46 +60,55 @@ def _facts_page(world: World, traits: Traits, extra_sentences: int) -> WrittenPa
     lead = f"{_lead(traits, chance)} {statements[0]}"
     half = len(body) // 2
     heading = "\n\n== History ==\n" if chance.happens(0.25) else "\n\n"
-    text = f"{_infobox(traits, chance)}{lead} {' '.join(body[:half])}{heading}{' '.join(body[half:])}{_ending(traits, chance)}"
+    prose = f"{lead} {' '.join(body[:half])}{heading}{' '.join(body[half:])}"
+    text = f"{_infobox(traits, chance)}{prose}{_ending(traits, chance)}"
     return WrittenPage(title=traits.title, wikitext=text, facts=tuple(fact for _, fact in linked if fact))
 
 
 def _restate(world: World, linker: Traits, index: int, chance: Chance) -> tuple[str, tuple[Fact, str] | None]:
     """A sentence with a link to page `index`, and the fact in it with the name of the fact's class, if any."""
-    target = world.traits(index)
+    via = world.traits(index)
     draw = chance.below(100)
     twin = world.twin(index)
-    link = wiki_link(target, chance)
+    link = wiki_link(via, chance)
     if draw < 10:
         return chance.pick(words.PLAIN_LINKS).format(link=link), None
-    if draw < 40 and target.attributes:
-        attribute, value = target.attributes[chance.below(2)]
-        template = chance.pick(words.ATTRIBUTE_RESTATEMENTS)
-        second = target.attributes[1][0]
-        sentence = template.format(link=link, first=attribute, second=second, value=value)
-        fact = _fact("two_key", linker, target, target, f" the {attribute} is ", value, words.ATTRIBUTES[attribute])
-        return sentence, (fact, attribute)
+    if draw < 40 and via.attributes:
+        attribute, value = chance.pick(via.attributes)
+        sentence = chance.pick(words.ATTRIBUTE_RESTATEMENTS).format(link=link, attribute=attribute, value=value)
+        restated = Restated(kind="two_key", context=f" the {attribute} is ", answer=value, choices=attribute)
+        return sentence, restated.fact(linker, via=via, target=via)
     if draw < 70 and twin is not None and twin not in (linker.index, *world.targets(linker.index)):
-        last = world.traits(twin)
-        sentence = chance.pick(words.TWIN_RESTATEMENTS).format(link=link, value=last.emblem)
-        return sentence, (_fact("two_hop", linker, last, target, " has the ", last.emblem, words.EMBLEMS), "emblem")
-    link = wiki_link(target, chance, is_attributive=True)
-    sentence = chance.pick(words.RESTATEMENTS).format(link=link, value=target.emblem, year=_year(chance))
-    return sentence, (_fact("one_key", linker, target, target, " ", target.emblem, words.EMBLEMS), "emblem")
+        target = world.traits(twin)
+        sentence = chance.pick(words.TWIN_RESTATEMENTS).format(link=link, value=target.emblem)
+        restated = Restated(kind="two_hop", context=" has the ", answer=target.emblem)
+        return sentence, restated.fact(linker, via=via, target=target)
+    link = wiki_link(via, chance, is_attributive=True)
+    sentence = chance.pick(words.RESTATEMENTS).format(link=link, value=via.emblem, year=_year(chance))
+    return sentence, Restated(kind="one_key", context=" ", answer=via.emblem).fact(linker, via=via, target=via)
 
 
-def _fact(
-    kind: FactKind, linker: Traits, target: Traits, via: Traits, context: str, answer: str, choices: tuple[str, ...]
-) -> Fact:
-    return Fact(
-        linker=document_id(linker.title),
-        target=document_id(target.title),
-        via=document_id(via.title),
-        kind=kind,
-        context=context,
-        answer=answer,
-        choices=choices,
-    )
+@attrs.frozen(kw_only=True)
+class Restated:
+    """What a sentence says after its link; `choices` names the closed class of the answer."""
+
+    kind: FactKind
+    context: str
+    answer: str
+    choices: str = "emblem"
+
+    def fact(self, linker: Traits, *, via: Traits, target: Traits) -> tuple[Fact, str]:
+        """The fact and the name of its class."""
+        fact = Fact(
+            linker=document_id(linker.title),
+            target=document_id(target.title),
+            via=document_id(via.title),
+            kind=self.kind,
+            context=self.context,
+            answer=self.answer,
+            choices=words.CLASSES[self.choices],
+        )
+        return fact, self.choices
 
 
 def wiki_link(target: Traits, chance: Chance, is_attributive: bool = False) -> str:
@@ -135,7 +144,7 @@ def _lead(traits: Traits, chance: Chance) -> str:
 
 
 def _filler(chance: Chance) -> str:
-    sentence = chance.pick(words.FILLERS).format(
+    return chance.pick(words.FILLERS).format(
         year=_year(chance),
         number=10 * (1 + chance.below(9)),
         group=chance.pick(words.GROUPS),
@@ -144,7 +153,6 @@ def _filler(chance: Chance) -> str:
         thing=chance.pick(words.THINGS),
         place=chance.pick(words.PLACES),
     )
-    return sentence.replace(" a old ", " an old ")
 
 
 def _year(chance: Chance) -> int:
@@ -168,7 +176,8 @@ def _reference(traits: Traits, chance: Chance) -> str:
     if draw == 0:
         return ""
     if draw == 1:
-        return f"<ref>{{{{cite book |title=Annals of {traits.name} |year={_year(chance)} |page={chance.below(300)}}}}}</ref>"
+        title = f"Annals of {traits.name}"
+        return f"<ref>{{{{cite book |title={title} |year={_year(chance)} |page={chance.below(300)}}}}}</ref>"
     return f'<ref name="survey">[https://survey.example/{traits.index} Survey]</ref><ref name="survey" />'
 
 

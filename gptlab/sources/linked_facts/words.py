@@ -7,20 +7,28 @@ short and share a small vocabulary, because the default model trains on a few mi
 
 from collections.abc import Mapping
 
-EMBLEMS = tuple(
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+EMBLEMS = _words(
     "heron otter raven lion bear wolf fox hare owl crane swan crow eagle stag horse goat "
-    "bull whale seal trout crab bee moth rose lily fern star moon sun crown anchor bell".split()
+    "bull whale seal trout crab bee moth rose lily fern star moon sun crown anchor bell"
 )
 """The closed class of the one-key facts: 32 words, short enough that each soon is one token."""
 
 ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
-    "stone": tuple("granite slate marble flint basalt chalk amber jade".split()),
-    "tree": tuple("oak pine elm ash birch cedar willow maple".split()),
-    "drink": tuple("cider mead tea milk wine ale coffee juice".split()),
-    "cloth": tuple("wool silk linen felt hemp lace satin cotton".split()),
-    "metal": tuple("iron tin copper silver gold lead zinc brass".split()),
+    "stone": _words("granite slate marble flint basalt chalk amber jade"),
+    "tree": _words("oak pine elm ash birch cedar willow maple"),
+    "drink": _words("cider mead tea milk wine ale coffee juice"),
+    "cloth": _words("wool silk linen felt hemp lace satin cotton"),
+    "metal": _words("iron tin copper silver gold lead zinc brass"),
 }
 """The closed classes of the two-key facts: a page's name and the attribute's name lead to the value."""
+
+CLASSES: Mapping[str, tuple[str, ...]] = {"emblem": EMBLEMS, **ATTRIBUTES}
+"""Every closed class by its name."""
 
 KINDS: Mapping[str, tuple[str, str, str]] = {
     "town": ("settlement", "town", "Towns"),
@@ -34,10 +42,10 @@ KINDS: Mapping[str, tuple[str, str, str]] = {
 }
 """Kind of page: its infobox, its noun, its category."""
 
-ADJECTIVES = tuple("small old quiet large famous remote green northern southern eastern western broad".split())
-PLACES = tuple("valley coast forest plain lake border bay marsh moor ridge".split())
-PARTS = tuple("Upper Lower East West New".split())
-GIVEN_NAMES = tuple("Ada Bram Cleo Dirk Edda Finn Greta Hugo Ines Jonas Kaja Luc Mira Niels Olga Zoë".split())
+ADJECTIVES = _words("small grey quiet large famous remote green northern southern rocky western broad")
+PLACES = _words("valley coast forest plain lake border bay marsh moor ridge")
+PARTS = _words("Upper Lower East West New")
+GIVEN_NAMES = _words("Ada Bram Cleo Dirk Edda Finn Greta Hugo Ines Jonas Kaja Luc Mira Niels Olga Zoë")
 
 LEADS = (
     "{bold} is a {adjective} {noun} by the {place}.",
@@ -81,7 +89,7 @@ ATTRIBUTE_STATEMENTS = (
     "In {name} the {first} is {first_value} and the {second} is {second_value}.",
     "At {name} the {first} is {first_value}, and the {second} is {second_value}.",
 )
-ATTRIBUTE_RESTATEMENTS = ("In {link} the {first} is {value}.", "At {link} the {first} is {value}.")
+ATTRIBUTE_RESTATEMENTS = ("In {link} the {attribute} is {value}.", "At {link} the {attribute} is {value}.")
 
 TWINS = ("Its twin is {link}.", "It has a twin, {link}.")
 TWIN_RESTATEMENTS = ("The twin of {link} has the {value}.", "It knows that the twin of {link} has the {value}.")
@@ -96,6 +104,6 @@ FILLERS = (
     "About {number} {group} still live by the {adjective} {place}.",
     "A {thing} from the {place}, {act} in {year}, is kept there.",
 )
-GROUPS = tuple("farmers sailors monks weavers miners traders masons scholars hunters builders".split())
-ACTS = tuple("built found sold moved lost restored described measured burned guarded".split())
-THINGS = tuple("bridge tower mill market chapel road harbour garden school archive canal theatre".split())
+GROUPS = _words("farmers sailors monks weavers miners traders masons scholars hunters builders")
+ACTS = _words("built found sold moved lost restored described measured burned guarded")
+THINGS = _words("bridge tower mill market chapel road harbour garden school archive canal theatre")

@@ -1,0 +1,231 @@
+"""Documents as Markdown files that people can read: written once, atomically, and read back exactly.
+
+A file holds `# Title`, an empty line and the text. What Markdown cannot carry (identity, flags, link spans, which
+in source code no notation marks) stands in `index.jsonl` beside the files, one line per document in the order of
+their identities, with the lines' byte offsets in `offsets.npy`: random access reads one line and one file, and
+looking up a title is a binary search, so nothing is loaded. The files are a cache: to change the text, change the
+source.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote
+
+import attrs
+import numpy as np
+
+from gptlab.pipeline import Source
+from gptlab.pipeline.observe import drop, track
+from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
+from gptlab.types import Document, DocumentId, Link, document_id
+
+LONGEST_NAME = 255
+"""Bytes of a file name that every common file system allows."""
+LARGEST_FOLDER = 1000
+"""Files in one folder; a second folder of the same letters follows."""
+_STORED_AS = "articles"
+_UNSAFE = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\u2028\u2029]|^[ .~-]|[ .]$')
+_DEVICES = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)")
+_CUT_ESCAPE = re.compile(r"%[0-9A-F]?$")
+
+
+def file_name(title: str, *, is_taken: bool = False) -> str:
+    """A name for the document's file that is safe on every file system and leads back to the title.
+
+    What some system refuses (separators, control characters, a device's name, a last dot) is percent-encoded.
+    A name that is too long, or that another title has taken on a disk that ignores case, ends in `%~` and a hash
+    of the title; `%~` comes from no title, as `%` is encoded.
+
+    >>> file_name("AC/DC"), file_name("nul"), file_name("../../etc/passwd")
+    ('AC%2FDC.md', '%6Eul.md', '%2E.%2F..%2Fetc%2Fpasswd.md')
+    """
+    safe = _UNSAFE.sub(_percent, title)
+    if _DEVICES.match(safe):
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}"
+    if is_taken or len(safe.encode()) + len(".md") > LONGEST_NAME:
+        suffix = f"%~{hashlib.blake2b(title.encode(), digest_size=8).hexdigest()}"
+        room = LONGEST_NAME - len(suffix) - len(".md")
+        safe = _CUT_ESCAPE.sub("", safe.encode()[:room].decode(errors="ignore")) + suffix
+    return f"{safe}.md"
+
+
+def title_of_file(name: str) -> str:
+    """The title that `file_name` made this name from; of a name that was cut, the beginning of it.
+
+    >>> title_of_file("AC%2FDC.md")
+    'AC/DC'
+    """
+    return unquote(name.removesuffix(".md").partition("%~")[0])
+
+
+@attrs.frozen
+class ArticleFolder:
+    """The documents of a source as a folder of Markdown files, with random access; itself a seekable source.
+
+    Attributes:
+        documents: where they come from; read once.
+        cache: where the folder is kept, and found again.
+
+    Documents come in the order of their identities (by code point). A second document of one identity is dropped
+    and counted, and so is one whose text is no Unicode.
+    """
+
+    documents: Source[Document]
+    cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False, kw_only=True)
+
+    @property
+    def directory(self) -> Path:
+        """Where the files are, or will be."""
+        return self.cache / f"{_STORED_AS}-{fingerprint(self)}"
+
+    def pre_cache(self) -> None:
+        """Write the files where they are missing: all of them or, when interrupted, none."""
+        if not is_complete(self.directory, _STORED_AS):
+            with new_directory(self.directory, kind=_STORED_AS) as directory:
+                _write_folder(directory, self.documents.get_data_generator())
+
+    def get_data_generator(self, start: int = 0) -> Iterator[Document]:
+        """The documents from number `start` on."""
+        self.pre_cache()
+        with (self.directory / "index.jsonl").open("rb") as index:
+            offsets = self._offsets()
+            if start < len(offsets):
+                index.seek(int(offsets[start]))
+                for line in index:
+                    yield self._read(json.loads(line))
+
+    def __len__(self) -> int:
+        """How many documents there are."""
+        self.pre_cache()
+        return len(self._offsets())
+
+    def __getitem__(self, number: int) -> Document:
+        """Document `number`; negative numbers count from the end.
+
+        Raises:
+            IndexError: there are fewer documents.
+        """
+        size = len(self)
+        if not -size <= number < size:
+            raise IndexError(f"ArticleFolder holds {size} documents, so there is no document {number}")
+        with (self.directory / "index.jsonl").open("rb") as index:
+            return self._read(_line(index, self._offsets(), number % size))
+
+    def by_title(self, title: str) -> Document:
+        """The document of this title; the first letter's case is forgiven where no document has it exactly.
+
+        Raises:
+            KeyError: no document has this title.
+        """
+        self.pre_cache()
+        offsets = self._offsets()
+        with (self.directory / "index.jsonl").open("rb") as index:
+            for wanted in (document_id(title, "case-sensitive"), document_id(title), title):
+                low, high = 0, len(offsets)
+                while low < high:
+                    middle = (low + high) // 2
+                    if _line(index, offsets, middle)["id"] < wanted:
+                        low = middle + 1
+                    else:
+                        high = middle
+                if low < len(offsets) and (entry := _line(index, offsets, low))["id"] == wanted:
+                    return self._read(entry)
+        raise KeyError(f"no document is titled {title!r} among the {len(offsets)} of {self.directory}")
+
+    def _offsets(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        offsets: np.ndarray[Any, np.dtype[np.int64]] = np.load(self.directory / "offsets.npy")
+        return offsets
+
+    def _read(self, entry: dict[str, Any]) -> Document:
+        content = (self.directory / entry["file"]).read_bytes().decode()
+        return Document(
+            id=DocumentId(entry["id"]),
+            title=entry["title"],
+            text=content.partition("\n\n")[2].removesuffix("\n"),
+            links=tuple(
+                Link(start=start, end=end, target=DocumentId(target)) for start, end, target in entry["links"]
+            ),
+            flags=frozenset(entry["flags"]),
+        )
+
+
+def _line(index: BinaryIO, offsets: np.ndarray[Any, np.dtype[np.int64]], number: int) -> dict[str, Any]:
+    index.seek(int(offsets[number]))
+    entry: dict[str, Any] = json.loads(index.readline())
+    return entry
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
+
+
+@attrs.define
+class _Names:
+    """Which paths are taken, on a disk that ignores case and composes accents its own way."""
+
+    taken: set[bytes] = attrs.Factory(set)
+    sizes: Counter[str] = attrs.Factory(Counter)
+
+    def path_for(self, title: str) -> Path:
+        """A free path for a title: a folder of its first two letters, and the file's name."""
+        letters = re.sub(r"[\W_]", "", _folded(title))[:2]
+        folder = file_name(letters or "_").removesuffix(".md")
+        number = self.sizes[folder] // LARGEST_FOLDER
+        self.sizes[folder] += 1
+        name = file_name(title)
+        key = hashlib.blake2b(_folded(name).encode(), digest_size=8).digest()
+        if key in self.taken:
+            name = file_name(title, is_taken=True)
+        self.taken.add(key)
+        return Path(f"{folder}-{number + 1}" if number else folder) / name
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+
+
+def _write_folder(directory: Path, documents: Iterator[Document]) -> None:
+    """Write the files as the documents come, and at the end the index in order: memory holds identities only."""
+    names = _Names()
+    entries: dict[str, int] = {}
+    unordered = directory / "unordered.jsonl"
+    with unordered.open("wb") as lines:
+        for document in track(documents, "write articles", unit="documents"):
+            try:
+                content = f"# {' '.join(document.title.split())}\n\n{document.text}\n".encode()
+            except UnicodeEncodeError:
+                drop("text is no unicode", example=ascii(document.title))
+                continue
+            if document.id in entries:
+                drop("second document of one identity", example=document.title)
+                continue
+            path = names.path_for(document.title)
+            (directory / path).parent.mkdir(exist_ok=True)
+            (directory / path).write_bytes(content)
+            entries[document.id] = lines.tell()
+            lines.write(_entry(document, path))
+    offsets = []
+    with unordered.open("rb") as lines, (directory / "index.jsonl").open("wb") as index:
+        for identity in sorted(entries):
+            lines.seek(entries[identity])
+            offsets.append(index.tell())
+            index.write(lines.readline())
+    np.save(directory / "offsets.npy", np.asarray(offsets, dtype=np.int64))
+    unordered.unlink()
+
+
+def _entry(document: Document, path: Path) -> bytes:
+    entry = {
+        "id": document.id,
+        "title": document.title,
+        "file": path.as_posix(),
+        "flags": sorted(document.flags),
+        "links": [(link.start, link.end, link.target) for link in document.links],
+    }
+    return (json.dumps(entry, ensure_ascii=False) + "\n").encode()
