@@ -3,7 +3,7 @@
 from gptlab.training.checkpoint import latest_checkpoint
 from gptlab.training.config import TrainerConfig
 from gptlab.training.errors import TrainingError, TrainingStopped
-from gptlab.training.evaluation import Evaluate, Hook, MeanLoss, mean_loss, scored
+from gptlab.training.evaluation import Evaluate, Hook, MeanLoss, mean_loss, ratio_of_means, scored
 from gptlab.training.schedule import learning_rate
 from gptlab.training.state import HasLoss, TorchModel, TrainState
 from gptlab.training.trainer import TorchTrainer
@@ -22,5 +22,6 @@ __all__ = [
     "latest_checkpoint",
     "learning_rate",
     "mean_loss",
+    "ratio_of_means",
     "scored",
 ]

@@ -1,0 +1,17 @@
+"""Benchmarks: figures from data and a model, each with its standard error, and the leaderboards they go to."""
+
+from gptlab.benchmarks.answers import RestatedAnswer, find_answers
+from gptlab.benchmarks.held_out import HeldOutLoss
+from gptlab.benchmarks.leaderboard import add_to_leaderboard, read_leaderboard
+from gptlab.benchmarks.link_gain import LinkGain
+from gptlab.benchmarks.restated import RestatedFacts
+
+__all__ = [
+    "HeldOutLoss",
+    "LinkGain",
+    "RestatedAnswer",
+    "RestatedFacts",
+    "add_to_leaderboard",
+    "find_answers",
+    "read_leaderboard",
+]
