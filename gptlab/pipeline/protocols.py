@@ -7,7 +7,7 @@ takes and yields is read from its annotations (`gptlab.pipeline.takes`, `gptlab.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 T_co = TypeVar("T_co", covariant=True)
 A_contra = TypeVar("A_contra", contravariant=True)
@@ -105,6 +105,9 @@ class Tokenizer(Protocol):
         """The bytes that a token stands for; empty for end-of-text."""
 
 
+S = TypeVar("S")  # not typing.Self, which run-time checks refuse in a class that they wrap method by method
+
+
 class Saveable(Protocol):
     """A part with more than a configuration (weights, ranks). Plain frozen attrs values need neither method:
     `gptlab.storage.save_to_dir` writes their fields.
@@ -123,7 +126,7 @@ class Saveable(Protocol):
         """Write everything below `directory`."""
 
     @classmethod
-    def load_from_dir(cls, directory: Path) -> Self:
+    def load_from_dir(cls: type[S], directory: Path) -> S:
         """The same value, from what `save_to_dir` wrote."""
 
 
