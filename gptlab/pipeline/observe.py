@@ -13,11 +13,12 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Whoever watches a run. A complete one:
 

@@ -49,6 +49,7 @@ class SeekableSource(Protocol[T_co]):
         """The items from index `start` on."""
 
 
+@runtime_checkable
 class Stage(Protocol[A_contra, B_co]):
     """From a stream to a stream: any callable so annotated, a generator as a rule.
 
@@ -78,6 +79,7 @@ class PreCached(Protocol):
         """Make what is missing; return at once when nothing is. Called again when the cache is gone."""
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Text to token ids and back. Bytes are the smallest:
 
@@ -108,6 +110,7 @@ class Tokenizer(Protocol):
 S = TypeVar("S")  # not typing.Self, which run-time checks refuse in a class that they wrap method by method
 
 
+@runtime_checkable
 class Saveable(Protocol):
     """A part with more than a configuration (weights, ranks). Plain frozen attrs values need neither method:
     `gptlab.storage.save_to_dir` writes their fields.
@@ -130,6 +133,7 @@ class Saveable(Protocol):
         """The same value, from what `save_to_dir` wrote."""
 
 
+@runtime_checkable
 class Model(Protocol[A_contra, B_co]):
     """What a trainer returns and a benchmark reads: a stage that can be saved.
 
@@ -151,6 +155,7 @@ class Model(Protocol[A_contra, B_co]):
 M_co = TypeVar("M_co", covariant=True)
 
 
+@runtime_checkable
 class Trainer(Protocol[M_co]):
     """Makes a new model from an old one and data.
 
@@ -169,6 +174,7 @@ D_contra = TypeVar("D_contra", contravariant=True)
 M_contra = TypeVar("M_contra", contravariant=True)
 
 
+@runtime_checkable
 class Benchmark(Protocol[D_contra, M_contra]):
     """Computes figures from data and a model.
 
