@@ -20,7 +20,7 @@ def seeded_permutation(size: int, seed: int, epoch: int) -> Int64[np.ndarray, "s
         epoch: which time through, 0 or more; each has an order of its own.
 
     >>> seeded_permutation(5, seed=1, epoch=0).tolist()
-    [1, 4, 2, 0, 3]
+    [0, 2, 1, 3, 4]
     """
     with np.errstate(over="ignore"):  # arithmetic modulo 2**64 is meant
         key = _mix(_mix(np.array([seed], np.uint64) + _GOLDEN) + np.uint64(epoch))

@@ -35,7 +35,7 @@ class Split:
 
     >>> ids = [DocumentId(name) for name in ("Aa", "Bb", "Cc", "Dd", "Ee")]
     >>> [Split("held_out", fraction=0.4).takes(id) for id in ids]
-    [False, False, True, True, False]
+    [True, True, False, False, True]
     """
 
     part: Part = attrs.field(validator=_is_part)
