@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from gptlab.models.attention import Attend, dense_attention
 from gptlab.models.config import DagTransformerConfig
+from gptlab.models.gathered import gathered_attention
 
 Rotation = tuple[Tensor, Tensor]
 """Cosines and sines, each `[batch 1 seq size/2]`."""
@@ -134,7 +135,8 @@ class Transformer(nn.Module):
         Args:
             tokens, documents, positions, edges, targets: the fields of `Batch`.
         """
-        attend = dense_attention(documents, edges, self.cfg.mask)
+        make_attention = gathered_attention if self.cfg.attention == "gathered" else dense_attention
+        attend = make_attention(documents, edges, self.cfg.mask)
         rotation = rotary_angles(positions, self.cfg.head_size, self.cfg.rope_base)
         x = self.embedding_norm(self.embedding(tokens))
         for block in self.blocks:
