@@ -105,6 +105,11 @@ def watching(observer: _O) -> Iterator[_O]:
         _observer.reset(token)
 
 
+def observer() -> Observer:
+    """Whoever watches now: what `Drops(onward=observer())` passes everything on to."""
+    return _observer.get()
+
+
 def say(message: str) -> None:
     """Tell the person who watches one line."""
     _observer.get().say(message)
