@@ -27,7 +27,7 @@ class Observer(Protocol):
     ...         print(message)
     ...     def drop(self, reason: str, count: int, example: str) -> None:
     ...         print(f"dropped {count}: {reason} ({example})")
-    ...     def progress(self, task: str, done: float, total: float | None, unit: str) -> None:
+    ...     def progress(self, task: str, done: int | float, total: int | float | None, unit: str) -> None:
     ...         print(f"{task}: {done:g} of {total} {unit}")
     >>> with watching(Printer()):
     ...     numbers = list(track([7, 8], "count", total=2, unit="numbers"))
@@ -41,7 +41,7 @@ class Observer(Protocol):
     def drop(self, reason: str, count: int, example: str) -> None:
         """`count` items were left out for `reason`; `example` names one."""
 
-    def progress(self, task: str, done: float, total: float | None, unit: str) -> None:
+    def progress(self, task: str, done: int | float, total: int | float | None, unit: str) -> None:
         """`done` of `total` units; the last call of a task that ends has `done == total`."""
 
 
@@ -71,7 +71,7 @@ class Drops:
         if self._onward is not None:
             self._onward.drop(reason, count, example)
 
-    def progress(self, task: str, done: float, total: float | None, unit: str) -> None:
+    def progress(self, task: str, done: int | float, total: int | float | None, unit: str) -> None:
         """Pass the progress on."""
         if self._onward is not None:
             self._onward.progress(task, done, total, unit)
@@ -86,7 +86,7 @@ class _ToLogger:
     def drop(self, reason: str, count: int, example: str) -> None:
         logging.getLogger("gptlab").info("dropped %d: %s (%s)", count, reason, example)
 
-    def progress(self, task: str, done: float, total: float | None, unit: str) -> None:
+    def progress(self, task: str, done: int | float, total: int | float | None, unit: str) -> None:
         pass
 
 
@@ -121,13 +121,13 @@ def drop(reason: str, *, count: int = 1, example: str = "") -> None:
         _observer.get().drop(reason, count, example)
 
 
-def progress(task: str, done: float, total: float | None = None, unit: str = "items") -> None:
+def progress(task: str, done: int | float, total: int | float | None = None, unit: str = "items") -> None:
     """Say how far a long step is; call it a few times a second at most."""
     _observer.get().progress(task, done, total, unit)
 
 
 def track(
-    items: Iterable[T], task: str, *, total: float | None = None, unit: str = "items", every: int = 256
+    items: Iterable[T], task: str, *, total: int | float | None = None, unit: str = "items", every: int = 256
 ) -> Iterator[T]:
     """Yield `items` unchanged while reporting every `every`-th; with no total, the end is the total."""
     progress(task, 0, total, unit)
