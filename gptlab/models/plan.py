@@ -8,6 +8,7 @@ triangle stays small.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import attrs
 import numpy as np
@@ -97,7 +98,7 @@ def _segments(bounds: list[int], edges: list[tuple[int, ...]], spec: MaskSpec) -
     for linker, target, position in edges if spec.follows_links else []:
         links.setdefault(linker, []).append((position if spec.kind == "from_link" else 0, target))
     reached: dict[int, set[int]] = {}  # by document: all that it comes to, targets before linkers
-    for document, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for document, (start, stop) in enumerate(pairwise(bounds)):
         opened = sorted(links.get(document, []))
         brings = {
             target: {target} | (reached.get(target, set()) if spec.ancestors else set()) for _, target in opened
