@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+from jaxtyping import Float64, Int64, Num
 
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source, Tokenizer
@@ -64,7 +65,7 @@ class HeldOutLoss:
         return figures
 
 
-def token_sizes(tokenizer: Tokenizer) -> "np.ndarray[Any, Any]":
+def token_sizes(tokenizer: Tokenizer) -> Int64[np.ndarray, "vocab"]:
     """How many bytes each token stands for: an int64 array over the vocabulary.
 
     >>> class Bits:
@@ -77,5 +78,5 @@ def token_sizes(tokenizer: Tokenizer) -> "np.ndarray[Any, Any]":
     return np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)], dtype=np.int64)
 
 
-def _joined(arrays: "list[np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
+def _joined(arrays: list[Num[np.ndarray, "_"]]) -> Float64[np.ndarray, "rows"]:
     return np.concatenate(arrays).astype(np.float64) if arrays else np.zeros(0)

@@ -62,7 +62,7 @@ class LinkGain:
                     counts.append(float(learned.sum()))
                     in_row.append(pair.first_row + within)
                     targets.append(target)
-        gains, weights = np.array(cut) - np.array(linked), np.array(counts)
+        gains, weights = np.array(cut, np.float64) - np.array(linked, np.float64), np.array(counts, np.float64)
         gain, by_row = clustered_mean(gains, np.array(in_row), weights)
         _, by_target = clustered_mean(gains, np.array(targets), weights)
         total = float(weights.sum())

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+from jaxtyping import Float64, Shaped
 
 from gptlab.packing import Collate, cut_edges
 from gptlab.training import TorchModel, ratio_of_means, scored
@@ -65,7 +66,9 @@ def score_with_and_without_edges(
 
 
 def clustered_mean(
-    values: "np.ndarray[Any, Any]", clusters: "np.ndarray[Any, Any]", weights: "np.ndarray[Any, Any] | None" = None
+    values: Float64[np.ndarray, "observations"],
+    clusters: Shaped[np.ndarray, "observations"],
+    weights: Float64[np.ndarray, "observations"] | None = None,
 ) -> tuple[float, float]:
     """The mean of `values` and its standard error when only clusters are independent of each other.
 

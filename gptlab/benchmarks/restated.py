@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+from jaxtyping import Float64
 
 from gptlab.benchmarks.answers import RestatedAnswer, find_answers
 from gptlab.benchmarks.paired import PairedOutput, clustered_mean, score_with_and_without_edges
@@ -65,7 +66,7 @@ class RestatedFacts:
         wanted = sorted(by_row)
         scores: list[AnswerScore] = []
         for pair in score_with_and_without_edges(
-            track((rows[number] for number in wanted), "restated facts", total=len(wanted), unit="rows", every=8),
+            track((rows[number] for number in wanted), "restated facts", total=float(len(wanted)), unit="rows", every=8),
             model,
             self.batch_size,
         ):
@@ -147,5 +148,5 @@ def _score(pair: PairedOutput, within: int, answer: RestatedAnswer) -> AnswerSco
     )
 
 
-def _mean(values: "np.ndarray[Any, Any] | list[float]") -> float:
+def _mean(values: Float64[np.ndarray, "answers"] | list[float]) -> float:
     return float(np.mean(values)) if len(values) else math.nan

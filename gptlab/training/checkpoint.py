@@ -77,7 +77,7 @@ def write_checkpoint(
         extra: further safetensors files by name (the batch that made a loss infinite).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_directory(path, kind=KIND, replace=path.exists()) as temporary:
+    with new_directory(path, kind=KIND, replace=True) as temporary:
         (temporary / "model").mkdir()
         model.save_to_dir(temporary / "model")
         for name, tensors in {"optimizer": optimizer, **(extra or {})}.items():

@@ -1,7 +1,6 @@
 """What goes wrong in training, each error with its four parts: where, got, wanted, do this."""
 
 from pathlib import Path
-from typing import Self
 
 
 class TrainingError(ValueError):
@@ -15,7 +14,7 @@ class TrainingError(ValueError):
     """
 
     @classmethod
-    def of(cls, where: str, *, got: str, wanted: str, do: str) -> Self:
+    def of(cls, where: str, *, got: str, wanted: str, do: str) -> "TrainingError":
         """The one way to write the message.
 
         Args:

@@ -7,28 +7,30 @@ independent would make it several times too small.
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from gptlab.pipeline.observe import say
 from gptlab.pipeline.protocols import Source
 from gptlab.training.state import TorchModel, TrainState
 
 
+@runtime_checkable
 class Hook(Protocol):
     """Something that happens after each step. A complete one, which keeps an eye on the weights:
 
     >>> @attrs.frozen
     ... class WeightNorm:
-    ...     def after_step(self, state: TrainState[Any]) -> Mapping[str, float]:
+    ...     def after_step(self, state: TrainState[Any]) -> Mapping[str, int | float]:
     ...         squares = sum(p.detach().square().sum() for p in state.model.network.parameters())
     ...         return {"weight_norm": float(squares) ** 0.5}
     """
 
-    def after_step(self, state: TrainState[Any]) -> Mapping[str, float]:
+    def after_step(self, state: TrainState[Any]) -> Mapping[str, int | float]:
         """Figures for the step's line in `metrics.jsonl`; empty when there is nothing to say at this step."""
 
 
@@ -104,11 +106,11 @@ def mean_loss(model: TorchModel[Any, Any], batches: Iterable[Any]) -> MeanLoss:
             sums.extend(token_losses.double().sum(dim=1).tolist())
             counts.extend(learned.tolist())
             tokens += int(learned.sum())
-    mean, stderr = ratio_of_means(np.array(sums), np.array(counts))
+    mean, stderr = ratio_of_means(np.array(sums, np.float64), np.array(counts, np.float64))
     return MeanLoss(mean=mean, stderr=stderr, units=len(sums), tokens=tokens)
 
 
-def ratio_of_means(sums: "np.ndarray[Any, Any]", counts: "np.ndarray[Any, Any]") -> tuple[float, float]:
+def ratio_of_means(sums: Float64[np.ndarray, "units"], counts: Float64[np.ndarray, "units"]) -> tuple[float, float]:
     """`sum(sums) / sum(counts)` and its standard error, where each entry is one independent unit.
 
     Returns:
@@ -143,7 +145,7 @@ class Evaluate:
     batches: int | None = None
     name: str = "held_out"
 
-    def after_step(self, state: TrainState[Any]) -> Mapping[str, float]:
+    def after_step(self, state: TrainState[Any]) -> Mapping[str, int | float]:
         """Evaluate where it is due, and say so."""
         if not state.is_due(self.every):
             return {}

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from gptlab.pipeline.observe import say
 
@@ -37,7 +36,7 @@ class MetricsFile:
             os.truncate(path, length)
         self._file = path.open("ab")
 
-    def append(self, figures: Mapping[str, float]) -> None:
+    def append(self, figures: Mapping[str, int | float]) -> None:
         """Write one line; whoever follows the file sees it at once."""
         self._file.write(json.dumps(dict(figures)).encode() + b"\n")
         self._file.flush()
@@ -52,7 +51,7 @@ class MetricsFile:
         """Close the file."""
         self._file.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "MetricsFile":
         return self
 
     def __exit__(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 import torch
@@ -12,8 +12,10 @@ from gptlab.training.optimizers import Optimizers
 
 A_contra = TypeVar("A_contra", contravariant=True)
 B_co = TypeVar("B_co", covariant=True, bound="HasLoss")
+S = TypeVar("S")  # typing.Self, which the run-time check of tests cannot read
 
 
+@runtime_checkable
 class HasLoss(Protocol):
     """What a model yields for a batch: at least the number to be made small.
 
@@ -27,6 +29,7 @@ class HasLoss(Protocol):
         """A scalar with a gradient."""
 
 
+@runtime_checkable
 class TorchModel(Protocol[A_contra, B_co]):
     """A model that can be trained by gradients. A complete one:
 
@@ -54,14 +57,14 @@ class TorchModel(Protocol[A_contra, B_co]):
     def forward(self, items: Iterator[A_contra], /) -> Iterator[B_co]:
         """One output for each batch, lazily: the loop changes the weights between two yields."""
 
-    def copy(self) -> Self:
+    def copy(self: S) -> S:
         """The same model with weights of its own."""
 
     def save_to_dir(self, directory: Path) -> None:
         """Write everything that `load_from_dir` needs; weights to the bit."""
 
     @classmethod
-    def load_from_dir(cls, directory: Path) -> Self:
+    def load_from_dir(cls: type[S], directory: Path) -> S:
         """The same model."""
 
 

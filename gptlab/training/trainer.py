@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Generic, Self
+from typing import Any, Generic
 
 import attrs
 import numpy as np
@@ -84,7 +84,7 @@ class TorchTrainer(Generic[M]):
         logger: logging.Logger | None = None,
         hooks: tuple[Hook, ...] = (),
         held_out: Source[Any] | None = None,
-    ) -> Self:
+    ) -> "TorchTrainer[M]":
         """A trainer that begins at step 0, with types and axes of data and model checked.
 
         Args:
@@ -123,7 +123,7 @@ class TorchTrainer(Generic[M]):
         hooks: tuple[Hook, ...] = (),
         held_out: Source[Any] | None = None,
         allow: tuple[str, ...] = (),
-    ) -> Self:
+    ) -> "TorchTrainer[M]":
         """A trainer whose `train()` goes on from a checkpoint as if it had never stopped.
 
         Args:
@@ -159,7 +159,7 @@ class TorchTrainer(Generic[M]):
         """What a batch must be: read from the annotation of the model's `forward`."""
         return takes(self.model.forward)
 
-    def train_output_type(self) -> type[M]:
+    def train_output_type(self) -> type[Any]:
         """What `train` returns."""
         return type(self.model)
 
@@ -185,6 +185,7 @@ class TorchTrainer(Generic[M]):
         file = MetricsFile(self.directory / METRICS, metrics_bytes) if self.directory else contextlib.nullcontext()
         with file as metrics, stop_on_signal() as stop, torch.random.fork_rng():
             self._loop(state, metrics, stop)
+        model.network.train(self.model.network.training)
         return model
 
     def _loop(self, state: TrainState[M], metrics: MetricsFile | None, stop: StopRequest) -> None:
@@ -206,7 +207,7 @@ class TorchTrainer(Generic[M]):
             tokens, state.tokens = batches.tokens, state.tokens + batches.tokens
             batches.tokens = 0
             state.seconds += now - began
-            figures = {
+            figures: dict[str, int | float] = {
                 "step": state.step,
                 "loss": loss,
                 "learning_rate": rate,
@@ -221,7 +222,7 @@ class TorchTrainer(Generic[M]):
                 metrics.append(figures)
             if now - reported >= SECONDS_BETWEEN_REPORTS or state.step == cfg.steps:
                 reported = now
-                progress("train", state.step, cfg.steps, "steps")
+                progress("train", float(state.step), float(cfg.steps), "steps")
             checkpoint = self._save(state, metrics) if state.is_due(cfg.checkpoint_every) or stop.asked else None
             if stop.asked:
                 raise TrainingStopped(state.step, checkpoint)
@@ -252,9 +253,8 @@ class TorchTrainer(Generic[M]):
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.cfg.dtype == "bfloat16")
 
     def _batches(self, start: int) -> Iterator[Any]:
-        if isinstance(self.data_source, SeekableSource) and _is_seekable(self.data_source):
-            return self.data_source.get_data_generator(start=start)
-        return self.data_source.get_data_generator()
+        source: Any = self.data_source
+        return source.get_data_generator(start=start) if _is_seekable(source) else source.get_data_generator()
 
     def _save(self, state: TrainState[M], metrics: MetricsFile | None) -> Path | None:
         """A checkpoint of this step, where the run has a directory; then the oldest go."""

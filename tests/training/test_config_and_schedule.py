@@ -1,0 +1,105 @@
+"""TrainerConfig refuses with four parts; the schedule is what its docstring says."""
+
+import math
+
+import attrs
+import pytest
+from gptlab.training import TrainerConfig, TrainingError, learning_rate
+from gptlab.training.schedule import step_seed
+from hypothesis import given
+from hypothesis import strategies as st
+
+configs = st.builds(
+    TrainerConfig,
+    steps=st.integers(1, 300),
+    warmup_steps=st.integers(0, 400),
+    learning_rate=st.floats(1e-6, 10),
+    min_learning_rate_ratio=st.floats(0, 1),
+    schedule=st.sampled_from(["cosine", "wsd", "constant"]),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("steps", 0, "a whole number, at least 1"),
+        ("steps", 10.0, "a whole number, at least 1"),
+        ("steps", True, "a whole number, at least 1"),
+        ("learning_rate", 0, "more than 0"),
+        ("learning_rate", math.nan, "more than 0"),
+        ("learning_rate", math.inf, "more than 0"),
+        ("learning_rate", "0.1", "more than 0"),
+        ("min_learning_rate_ratio", 1.5, "from 0 to 1"),
+        ("warmup_steps", -1, "a whole number, at least 0"),
+        ("schedule", "linear", "one of 'cosine', 'wsd', 'constant'"),
+        ("optimizer", "sgd", "one of 'adamw', 'muon'"),
+        ("dtype", "float16", "one of 'float32', 'bfloat16'"),
+        ("weight_decay", -0.1, "0 or more"),
+        ("betas", (0.9, 1.0), "a tuple of two numbers, each from 0 to below 1"),
+        ("betas", (0.9,), "a tuple of two numbers, each from 0 to below 1"),
+        ("clip", 0.0, "more than 0, or None"),
+        ("accumulate", 0, "a whole number, at least 1"),
+        ("evaluate_every", 0, "a whole number, at least 1"),
+        ("checkpoint_every", 0, "a whole number, at least 1"),
+        ("keep_last", 0, "a whole number, at least 1"),
+        ("seed", -1, "a whole number, at least 0"),
+    ],
+)
+def test_every_setting_is_checked_with_four_parts(name, value, wanted):
+    default = attrs.fields_dict(TrainerConfig)[name].default
+    with pytest.raises(TrainingError) as error:
+        _unchecked(name, value)
+    assert str(error.value) == (
+        f"TrainerConfig.{name}\n  got     {value!r}\n  wanted  {wanted}\n  Set {name}; the default is {default!r}."
+    )
+
+
+def _unchecked(name, value):
+    """Past the run-time type check of the tests, which users do not have: evolve a field and validate."""
+    cfg = TrainerConfig()
+    object.__setattr__(cfg, name, value)
+    attrs.validate(cfg)
+
+
+@given(configs, st.data())
+def test_the_learning_rate_stays_between_its_bounds(cfg, data):
+    step = data.draw(st.integers(0, cfg.steps - 1))
+    rate = learning_rate(cfg, step)
+    assert 0 < rate or cfg.min_learning_rate_ratio == 0
+    assert rate <= cfg.learning_rate * (1 + 1e-12)
+    if step >= cfg.warmup_steps:
+        assert rate >= cfg.learning_rate * cfg.min_learning_rate_ratio * (1 - 1e-12)
+
+
+@given(configs)
+def test_it_rises_in_the_warm_up_and_never_after(cfg):
+    rates = [learning_rate(cfg, step) for step in range(cfg.steps)]
+    warm = min(cfg.warmup_steps, cfg.steps)
+    assert all(a < b for a, b in zip(rates[:warm], rates[1:warm], strict=False))
+    assert all(a >= b - 1e-12 * a for a, b in zip(rates[warm:], rates[warm + 1 :], strict=False))
+
+
+@given(configs.filter(lambda cfg: cfg.schedule != "constant" and cfg.steps - cfg.warmup_steps >= 10))
+def test_the_last_step_has_the_lowest_rate(cfg):
+    assert learning_rate(cfg, cfg.steps - 1) == pytest.approx(cfg.learning_rate * cfg.min_learning_rate_ratio)
+    assert learning_rate(cfg, cfg.warmup_steps) == pytest.approx(cfg.learning_rate)
+
+
+def test_wsd_is_flat_until_the_last_fifth_and_falls_in_a_line():
+    cfg = TrainerConfig(steps=101, warmup_steps=0, learning_rate=1.0, min_learning_rate_ratio=0.0, schedule="wsd")
+    rates = [learning_rate(cfg, step) for step in range(101)]
+    assert rates[:82] == [1.0] * 82
+    falls = [a - b for a, b in zip(rates[81:], rates[82:], strict=False)]
+    assert falls == pytest.approx([1 / 19] * 19)
+
+
+def test_cosine_is_half_way_down_half_way():
+    cfg = TrainerConfig(steps=101, warmup_steps=0, learning_rate=1.0, min_learning_rate_ratio=0.2)
+    assert learning_rate(cfg, 50) == pytest.approx(0.6)
+    assert learning_rate(cfg, 25) == pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi / 4)) / 2)
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(0, 2**40))
+def test_seeds_fit_torch_and_differ_by_step(seed, step, other):
+    assert 0 <= step_seed(seed, step) < 2**63
+    assert (step_seed(seed, step) == step_seed(seed, other)) == (step == other)
