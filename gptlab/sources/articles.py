@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
@@ -79,7 +80,7 @@ class ArticleFolder:
     documents: Source[Document]
     cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False, kw_only=True)
 
-    @property
+    @cached_property
     def directory(self) -> Path:
         """Where the files are, or will be."""
         return self.cache / f"{_STORED_AS}-{fingerprint(self)}"
@@ -93,8 +94,8 @@ class ArticleFolder:
     def get_data_generator(self, start: int = 0) -> Iterator[Document]:
         """The documents from number `start` on."""
         self.pre_cache()
+        offsets = self._offsets()
         with (self.directory / "index.jsonl").open("rb") as index:
-            offsets = self._offsets()
             if start < len(offsets):
                 index.seek(int(offsets[start]))
                 for line in index:
@@ -102,7 +103,6 @@ class ArticleFolder:
 
     def __len__(self) -> int:
         """How many documents there are."""
-        self.pre_cache()
         return len(self._offsets())
 
     def __getitem__(self, number: int) -> Document:
@@ -111,11 +111,12 @@ class ArticleFolder:
         Raises:
             IndexError: there are fewer documents.
         """
-        size = len(self)
+        offsets = self._offsets()
+        size = len(offsets)
         if not -size <= number < size:
             raise IndexError(f"ArticleFolder holds {size} documents, so there is no document {number}")
         with (self.directory / "index.jsonl").open("rb") as index:
-            return self._read(_line(index, self._offsets(), number % size))
+            return self._read(_line(index, offsets, number % size))
 
     def by_title(self, title: str) -> Document:
         """The document of this title; the first letter's case is forgiven where no document has it exactly.
@@ -123,7 +124,6 @@ class ArticleFolder:
         Raises:
             KeyError: no document has this title.
         """
-        self.pre_cache()
         offsets = self._offsets()
         with (self.directory / "index.jsonl").open("rb") as index:
             for wanted in (document_id(title, "case-sensitive"), document_id(title), title):
@@ -139,7 +139,10 @@ class ArticleFolder:
         raise KeyError(f"no document is titled {title!r} among the {len(offsets)} of {self.directory}")
 
     def _offsets(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        offsets: np.ndarray[Any, np.dtype[np.int64]] = np.load(self.directory / "offsets.npy")
+        # The directory appears as a whole, so one of its files stands for all; `is_complete` looks at every file.
+        if not (self.directory / "offsets.npy").exists():
+            self.pre_cache()
+        offsets: np.ndarray[Any, np.dtype[np.int64]] = np.load(self.directory / "offsets.npy", mmap_mode="r")
         return offsets
 
     def _read(self, entry: dict[str, Any]) -> Document:

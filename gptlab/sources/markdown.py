@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import attrs
 
 from gptlab.pipeline.observe import drop, track
-from gptlab.sources.errors import SourceError
+from gptlab.sources.errors import source_error
 from gptlab.sources.text_files import files_fingerprint, folder_files, free_identity
 from gptlab.types import Document, DocumentId, Link, render_link
 from gptlab.types.links import escape_code, escape_prose
@@ -36,7 +36,8 @@ _INLINE_TARGET = re.compile(
 )
 _REFERENCE = re.compile(r"\[([^\[\]\n]*)\]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
-_LONGEST_ANCHOR = 1000  # a bracket that closes later opens no link: keeps the search linear
+_LONGEST_LABEL = 1000  # CommonMark's own limit
+_BRACKET = re.compile(r"\\.|[\[\]]|\n[ \t]*\n")
 
 
 @attrs.frozen
@@ -76,9 +77,11 @@ class MarkdownFolder:
             links += len(document.links)
             yield document
         if not links:
-            raise SourceError(
-                f"MarkdownFolder: none of the {len(paths)} files in {self.path} links to another, wanted links such "
-                "as [[Note]] or [text](other.md); to train without links use TextFiles(path, pattern='**/*.md')"
+            raise source_error(
+                f"MarkdownFolder({self.path})",
+                got=f"{len(paths)} files, none with a link to another",
+                wanted="links such as [[Note]] or [text](other.md)",
+                do="to train without links use TextFiles(path, pattern='**/*.md')",
             )
 
     def content_fingerprint(self) -> str:
@@ -89,9 +92,11 @@ class MarkdownFolder:
         paths = folder_files(self.path, "**/*", user="MarkdownFolder")
         paths = [path for path in paths if path.suffix.lower() in (".md", ".markdown")]
         if not paths:
-            raise SourceError(
-                f"MarkdownFolder: no .md file in {self.path}, wanted one or more; check the path, "
-                "or use TextFiles for files of another kind"
+            raise source_error(
+                f"MarkdownFolder({self.path})",
+                got="no .md file",
+                wanted="one or more",
+                do="check the path, or use TextFiles for files of another kind",
             )
         return paths
 
@@ -241,22 +246,25 @@ class _Reader:
     def prose(self, text: str) -> None:
         """Read a run of prose: code spans and links in it, all else as it is."""
         position = 0
+        closes = _matching_brackets(text)
+        unclosed: set[str] = set()  # ticks that close nowhere: looked for once
         while found := _TOKEN.search(text, position):
             self._prose.append(text[position : found.start()])
             position = found.end()
             if found["escaped"]:
                 self._prose.append(found[0])
             elif found["ticks"]:
-                closing = re.compile(rf"(?<!`){found[0]}(?!`)").search(text, position)
-                if closing:
-                    self.code(text[found.start() : closing.end()])
-                    position = closing.end()
+                end = 0 if found[0] in unclosed else _closing_ticks(text, position, found[0])
+                if end:
+                    self.code(text[found.start() : end])
+                    position = end
                 else:
+                    unclosed.add(found[0])
                     self._prose.append(found[0])
             elif found["wiki"] is not None:
                 self._wiki(found["wiki"], is_embed=bool(found["embed"]))
             else:
-                position = self._inline(text, found, position)
+                position = self._inline(text, found, closes.get(found.end() - 1, 0))
         self._prose.append(text[position:])
 
     def _wiki(self, inside: str, *, is_embed: bool) -> None:
@@ -271,16 +279,16 @@ class _Reader:
             drop("link to no file of the folder", example=f"{self._path}: [[{inside}]]")
         self._prose.append(anchor)
 
-    def _inline(self, text: str, found: re.Match[str], inside: int) -> int:
-        """Read `[anchor](target)` or `[anchor][reference]` from its bracket; where to go on reading."""
-        close = _closing_bracket(text, inside)
+    def _inline(self, text: str, found: re.Match[str], close: int) -> int:
+        """Read `[anchor](target)` or `[anchor][reference]` from its brackets; where to go on reading."""
+        inside = found.end()
         target = _INLINE_TARGET.match(text, close + 1) if close else None
         reference = _REFERENCE.match(text, close + 1) if close and not target else None
         written = ""
         end = close + 1
         if target:
             written, end = target["angled"] if target["angled"] is not None else target["bare"], target.end()
-        elif close:
+        elif close and close - inside < _LONGEST_LABEL:
             label = _label((reference[1] if reference else "") or text[inside:close])
             written = self._references.get(label, "")
             end = reference.end() if reference and written else end
@@ -298,25 +306,24 @@ class _Reader:
         return end
 
 
-def _closing_bracket(text: str, start: int) -> int:
-    """Where the bracket that was opened before `start` closes, or 0."""
-    depth = 0
-    position = start
-    limit = min(len(text), start + _LONGEST_ANCHOR)
-    while position < limit:
-        character = text[position]
-        if character == "\\":
-            position += 1
-        elif text.startswith("\n\n", position):
-            return 0
-        elif character == "[":
-            depth += 1
-        elif character == "]":
-            if depth == 0:
-                return position
-            depth -= 1
-        position += 1
-    return 0
+def _closing_ticks(text: str, start: int, ticks: str) -> int:
+    """One past the next run of exactly these ticks, or 0."""
+    found = re.compile(rf"(?<!`){ticks}(?!`)").search(text, start)
+    return found.end() if found else 0
+
+
+def _matching_brackets(text: str) -> dict[int, int]:
+    """Where each bracket closes, by where it opens, within a paragraph: one pass, as hostile text may hold many."""
+    closes: dict[int, int] = {}
+    open_brackets: list[int] = []
+    for found in _BRACKET.finditer(text):
+        if found[0] == "[":
+            open_brackets.append(found.start())
+        elif found[0] == "]" and open_brackets:
+            closes[open_brackets.pop()] = found.start()
+        elif found[0][0] == "\n":
+            open_brackets.clear()
+    return closes
 
 
 def _plain(anchor: str) -> str:

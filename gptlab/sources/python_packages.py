@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from gptlab.pipeline.observe import drop, track
-from gptlab.sources.errors import SourceError
+from gptlab.sources.errors import source_error
 from gptlab.types import Document, DocumentId, Link
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
@@ -93,9 +93,11 @@ class PythonPackages:
         files = {name: path for name, path in files.items() if path.is_file()}
         if not files:
             asked = ", ".join(self.packages) or "all installed packages"
-            raise SourceError(
-                f"PythonPackages: found no Python files in {asked}, wanted one or more; "
-                "name packages that are installed from a wheel (an editable install records no files)"
+            raise source_error(
+                "PythonPackages",
+                got=f"no Python files in {asked}",
+                wanted="one or more",
+                do="name packages that are installed from a wheel (an editable install records no files)",
             )
         return files, repeated
 
@@ -105,9 +107,11 @@ class PythonPackages:
         try:
             return [metadata.distribution(package) for package in self.packages]
         except metadata.PackageNotFoundError as error:
-            raise SourceError(
-                f"PythonPackages: {error.name!r} is not installed, wanted the names of installed packages; "
-                "run `pip list` to see them"
+            raise source_error(
+                "PythonPackages",
+                got=f"{error.name!r}, which is not installed",
+                wanted="names of installed packages",
+                do="run `pip list` to see them",
             ) from error
 
 

@@ -14,7 +14,7 @@ from typing import TextIO
 import attrs
 
 from gptlab.pipeline.observe import drop, track
-from gptlab.sources.errors import SourceError
+from gptlab.sources.errors import source_error
 from gptlab.types import Document, DocumentId, document_id
 
 LONGEST_DOCUMENT = 1_000_000
@@ -23,8 +23,11 @@ LONGEST_DOCUMENT = 1_000_000
 
 def _is_pattern(instance: object, attribute: "attrs.Attribute[str]", value: str) -> None:
     if not value or Path(value).is_absolute() or ".." in Path(value).parts:
-        raise SourceError(
-            f"TextFiles: pattern is {value!r}, wanted a pattern below the folder; write it like '**/*.txt' or '*.md'"
+        raise source_error(
+            "TextFiles.pattern",
+            got=repr(value),
+            wanted="a pattern for files below the folder",
+            do="write it like '**/*.txt' or '*.md'",
         )
 
 
@@ -74,9 +77,11 @@ class TextFiles:
             return [self.path]
         paths = folder_files(self.path, self.pattern, user="TextFiles")
         if not paths:
-            raise SourceError(
-                f"TextFiles: no file in {self.path} fits {self.pattern!r}, wanted one or more; "
-                "give another pattern, such as '**/*' for all files"
+            raise source_error(
+                f"TextFiles({self.path})",
+                got=f"no file that fits {self.pattern!r}",
+                wanted="one or more",
+                do="give another pattern, such as '**/*' for all files",
             )
         return paths
 
@@ -96,9 +101,11 @@ class PythonDocumentation:
             SourceError: this Python was packaged without its documentation.
         """
         if importlib.util.find_spec("pydoc_data.topics") is None:
-            raise SourceError(
-                f"PythonDocumentation: {sys.executable} has no module pydoc_data.topics, which a full Python has; "
-                "give a folder of text files instead: TextFiles(path)"
+            raise source_error(
+                "PythonDocumentation",
+                got=f"no module pydoc_data.topics in {sys.executable}",
+                wanted="a Python with its reference documentation, as most are",
+                do="give a folder of text files instead: TextFiles(path)",
             )
         from pydoc_data.topics import topics  # noqa: PLC0415  # half a megabyte, for those who ask
 
@@ -117,13 +124,16 @@ def folder_files(folder: Path, pattern: str, *, user: str) -> list[Path]:
         SourceError: `folder` is missing, not a folder, or unreadable; the message opens with `user`.
     """
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise SourceError(f"{user}: found {found} at {folder}, wanted a folder; check the path")
+        found = "a file" if folder.exists() else "nothing there"
+        raise source_error(f"{user}({folder})", got=found, wanted="a folder", do="check the path")
     try:
         next(folder.iterdir(), None)
     except OSError as error:
-        raise SourceError(
-            f"{user}: {folder} cannot be read ({error.strerror}), wanted a readable folder; check its permissions"
+        raise source_error(
+            f"{user}({folder})",
+            got=str(error.strerror),
+            wanted="a folder that can be read",
+            do="check its permissions",
         ) from error
     files = (path for path in folder.glob(pattern) if path.is_file())
     visible = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.pipeline.observe import track
-from gptlab.sources.errors import SourceError
+from gptlab.sources.errors import source_error
 from gptlab.sources.linked_facts.export import write_footer, write_header, write_page
 from gptlab.sources.linked_facts.facts import Fact, fact_to_line, read_facts
 from gptlab.sources.linked_facts.wikitext import written_pages
@@ -27,9 +27,11 @@ _EDITION = "edition 1"  # of the generator: raised whenever the same settings co
 def _is_count(instance: object, attribute: "attrs.Attribute[int]", value: int) -> None:
     least = 1 if attribute.name == "pages" else 0
     if attribute.name != "seed" and value < least:
-        raise SourceError(
-            f"LinkedFactsWiki: {attribute.name} is {value}, wanted a whole number of {least} or more; "
-            f"give {attribute.name}={least} for the least"
+        raise source_error(
+            f"LinkedFactsWiki.{attribute.name}",
+            got=str(value),
+            wanted=f"a whole number of {least} or more",
+            do=f"give {attribute.name}={least} for the least",
         )
 
 
@@ -48,7 +50,10 @@ class LinkedFactsWiki:
 
     >>> LinkedFactsWiki(pages=0)
     Traceback (most recent call last):
-    gptlab.sources.errors.SourceError: LinkedFactsWiki: pages is 0, wanted a whole number of 1 or more; ...
+    gptlab.sources.errors.SourceError: LinkedFactsWiki.pages
+      got:     0
+      wanted:  a whole number of 1 or more
+      do this: give pages=1 for the least
     """
 
     pages: int = attrs.field(default=2000, validator=_is_count)
