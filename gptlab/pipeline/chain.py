@@ -1,45 +1,131 @@
-"""The construction check along a chain."""
+"""The construction check: every part takes what the one before yields, and all agree on the axes.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+One walk from the first part to the last. Type variables are bound where a neighbour says what they are; names of axes
+that nobody claims are numbered by part (`n` of part 3 is `n·3`), so that two parts may use one name for two axes.
+Measured: see `experiments/contract_cost`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 
-from gptlab.pipeline.axes import AtMost, Claim
-from gptlab.pipeline.errors import ContractError
+from gptlab.pipeline.axes import AxisConflict, AxisTable, Claim, Claimed, claims_of, too_narrow, written_claims
+from gptlab.pipeline.dims import names_in, parse_dims, rename
+from gptlab.pipeline.explain import axis_error, capacity_error, order_error, seam_error
+from gptlab.pipeline.hints import map_arrays, substitute, variables
 from gptlab.pipeline.signature import Face, read
+from gptlab.pipeline.subtype import fits
+from gptlab.pipeline.verdict import Known
 
 
 @attrs.frozen
 class Chain:
-    """Parts that fit."""
+    """Parts that fit.
+
+    Attributes:
+        faces: the parts as they look here: type variables bound, axes of their own numbered.
+        table: what is known of the axes.
+    """
 
     faces: tuple[Face, ...]
+    table: AxisTable
 
     def axes(self) -> Mapping[str, Claim]:
-        """The claims of all parts, merged: a size beats a bound."""
-        merged: dict[str, Claim] = {}
-        for face in self.faces:
-            claims = face.part.axes() if hasattr(face.part, "axes") else {}
-            for axis, claim in claims.items():
-                known = merged.get(axis)
-                if known is None or (isinstance(known, AtMost) and isinstance(claim, int)):
-                    merged[axis] = claim
-        return merged
-
-    def table(self) -> str:
-        """One line per part."""
-        return "\n".join(f"{face.name}  {face.takes} -> {face.yields}  {face.where}" for face in self.faces)
+        """The claims of all parts, merged: a size beats a bound, a tight bound a loose one."""
+        return self.table.merged()
 
 
 def check_chain(parts: Sequence[Any]) -> Chain:
-    """Check that every part takes what the one before yields."""
-    faces = tuple(read(part) for part in parts)
-    for before, after in zip(faces, faces[1:], strict=False):
-        if after.is_source or (isinstance(after.takes, type) and before.yields is not after.takes):
-            raise ContractError(
-                f"{after.name} cannot follow {before.name}\n"
-                f"  1  {before.name}  yields {before.yields}   {before.where}\n"
-                f"  2  {after.name}  takes {after.takes}   {after.where}"
-            )
-    return Chain(faces)
+    """Check that parts can follow each other.
+
+    Raises:
+        ContractError: where they cannot, or where the annotations do not say.
+    """
+    faces = [read(part) for part in parts]
+    for position, face in enumerate(faces):
+        if face.is_source and position:
+            raise order_error(faces, position)
+    table = _claims(faces)
+    claimed = table.names()
+    faces = _apart(_scoped(face, position, claimed) for position, face in enumerate(faces))
+    free = variables(faces[0].takes) if not faces[0].is_source else frozenset()
+    for position in range(1, len(faces)):
+        before, after = faces[position - 1], faces[position]
+        known = Known(open=free | variables(after.takes), size_of=table.size_of)
+        verdict = fits(before.yields, after.takes, known)
+        if not verdict.fits:
+            raise seam_error(faces, position, verdict, table)
+        try:
+            for mine, other in known.pairs:
+                table.unify(mine, other)
+        except AxisConflict as conflict:
+            raise axis_error(faces, conflict) from None
+        faces = [_bound(face, known.bound) for face in faces]
+    _check_capacity(faces, table)
+    return Chain(tuple(faces), table)
+
+
+def _claims(faces: Sequence[Face]) -> AxisTable:
+    table = AxisTable()
+    for position, face in enumerate(faces):
+        written = [pair for hint in (face.takes, face.yields) for pair in written_claims(hint)]
+        for axis, claim in (*claims_of(face.part).items(), *written):
+            try:
+                table.claim(Claimed(position, axis, claim))
+            except AxisConflict as conflict:
+                raise axis_error(faces, conflict) from None
+    return table
+
+
+def _check_capacity(faces: Sequence[Face], table: AxisTable) -> None:
+    vocab = table.size_of("vocab")
+    for position, face in enumerate(faces if vocab is not None else ()):
+        for hint in (face.takes, face.yields):
+            narrow = too_narrow(hint, vocab or 0)
+            if narrow is not None:
+                raise capacity_error(faces, position, hint, narrow, table.claims("vocab"))
+
+
+def _scoped(face: Face, position: int, claimed: frozenset[str]) -> Face:
+    """Number the axis names that belong to this part alone."""
+
+    def number(name: str) -> str:
+        return name if name in claimed else f"{name}·{position}"
+
+    def change(axes: str) -> str:
+        changed = []
+        for text, dim in zip(axes.split(), parse_dims(axes), strict=True):
+            if dim.kind == "named" or (dim.kind == "many" and dim.name):
+                text = text.removesuffix(dim.name) + number(dim.name)
+            elif dim.kind == "symbolic" and "{" not in text:
+                for name in names_in(dim.expression):
+                    text = rename(text.lstrip("#"), name, number(name)).replace(" ", "")
+                text = "#" * dim.broadcast + text.lstrip("#")
+            changed.append(text)
+        return " ".join(changed)
+
+    return attrs.evolve(face, takes=map_arrays(face.takes, change), yields=map_arrays(face.yields, change))
+
+
+def _apart(faces: Iterable[Face]) -> list[Face]:
+    """Two parts that both write `T` mean two variables."""
+    seen: set[TypeVar] = set()
+    result = []
+    for face in faces:
+        own = variables(face.takes) | variables(face.yields)
+        fresh: dict[TypeVar, Any] = {variable: _twin(variable) for variable in own & seen}
+        seen |= own
+        result.append(_bound(face, fresh))
+    return result
+
+
+def _twin(variable: TypeVar) -> TypeVar:
+    name, limits = variable.__name__, variable.__constraints__
+    return TypeVar(name, *limits) if limits else TypeVar(name, bound=variable.__bound__)  # type: ignore[misc]
+
+
+def _bound(face: Face, bound: Mapping[TypeVar, Any]) -> Face:
+    if not bound or not (variables(face.takes) | variables(face.yields)):
+        return face
+    return attrs.evolve(face, takes=substitute(face.takes, bound), yields=substitute(face.yields, bound))

@@ -19,6 +19,7 @@ from gptlab.pipeline.chain import Chain, check_chain
 from gptlab.pipeline.check import CHECKS, Checks, checked_items, effective
 from gptlab.pipeline.errors import ContractError
 from gptlab.pipeline.protocols import Source
+from gptlab.pipeline.table import table
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -132,6 +133,10 @@ class SourcePipeline(Generic[T_co]):
         """The same pipeline with its own setting of the run-time check."""
         return attrs.evolve(self, checks=checks)
 
+    def item_types(self) -> tuple[Any, Any]:
+        """(`None`, the type of one item): what `takes` and `yields` read."""
+        return None, self._chain.faces[-1].yields
+
     def __or__(self, other: "_S[T_co, B]") -> "SourcePipeline[B]":
         return SourcePipeline((self, other), checks=self.checks)
 
@@ -142,7 +147,7 @@ class SourcePipeline(Generic[T_co]):
         return len(self.parts)
 
     def __repr__(self) -> str:
-        return self._chain.table()
+        return table(self._chain)
 
 
 @attrs.frozen(repr=False)
@@ -188,6 +193,10 @@ class StagePipeline(Generic[A_contra, T_co]):
         """The same pipeline with its own setting of the run-time check."""
         return attrs.evolve(self, checks=checks)
 
+    def item_types(self) -> tuple[Any, Any]:
+        """(the type of one item in, the type of one item out): what `takes` and `yields` read."""
+        return self._chain.faces[0].takes, self._chain.faces[-1].yields
+
     def __or__(self, other: "_S[T_co, B]") -> "StagePipeline[A_contra, B]":
         return StagePipeline((self, other), checks=self.checks)
 
@@ -205,7 +214,7 @@ class StagePipeline(Generic[A_contra, T_co]):
         return len(self.parts)
 
     def __repr__(self) -> str:
-        return self._chain.table()
+        return table(self._chain)
 
 
 def _skip(items: Iterator[Any], count: int) -> Iterator[Any]:

@@ -7,21 +7,20 @@ annotation; any other parameter must have a default.
 
 import functools
 import inspect
+import re
 import types
 import typing
-from collections.abc import Callable, Generator, Iterable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from gptlab.pipeline.errors import ContractError
-
-MISSING = inspect.Parameter.empty
-"""Stands where no annotation was written."""
-
-_STREAMS = (Iterator, Iterable)
-_YIELDED = (Iterator, Iterable, Generator)
+from gptlab.pipeline.generics import class_bindings
+from gptlab.pipeline.hints import MISSING, field_hints, map_arrays, show, substitute, variables
+from gptlab.pipeline.place import function_of, location, name_of
+from gptlab.pipeline.subtype import fits
+from gptlab.pipeline.verdict import Known
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +32,6 @@ class Face:
         name: its class or function.
         takes: the type of one item in; `None` for a source.
         yields: the type of one item out.
-        where: file and line, as short as it stays clear.
         barrier: whether it reads all of its input before it yields.
     """
 
@@ -41,8 +39,12 @@ class Face:
     name: str
     takes: Any
     yields: Any
-    where: str
-    barrier: bool
+    barrier: bool = False
+
+    @property
+    def where(self) -> str:
+        """File and line of its code; looked up when asked for, since finding a class's line parses its file."""
+        return location(self.part)
 
     @property
     def is_source(self) -> bool:
@@ -66,7 +68,9 @@ def takes(part: object) -> Any:
     """
     face = read(part)
     if face.is_source:
-        raise ContractError(f"{face.name} is a source, which takes nothing\n  {face.where}\n  Ask for yields(...).")
+        raise _unreadable(
+            part, "is a source and takes nothing", "a source", "a stage", "Ask yields(...) of a source."
+        )
     return face.takes
 
 
@@ -75,102 +79,217 @@ def yields(part: object) -> Any:
     return read(part).yields
 
 
-def read(part: object) -> Face:
+def read(part: Any) -> Face:
     """Read a part's annotations.
+
+    A part whose types follow from its configuration, as a pipeline's do, says them itself: `item_types()` gives
+    (takes, yields), with `None` for what a source takes.
 
     Raises:
         ContractError: where the part is neither source nor stage, or an annotation is missing or no stream.
     """
-    if inspect.isclass(part):
-        raise ContractError(
-            f"{part.__name__} is a class, not a part\n"
-            f"  got     the class {part.__name__}   {location(part)}\n"
-            f"  wanted  a value, whose fields are its configuration\n"
-            f"  Write {part.__name__}(...) with its settings."
-        )
+    _refuse_what_is_no_part(part)
+    if hasattr(part, "item_types"):
+        taken, yielded = part.item_types()
+        return Face(part=part, name=name_of(part), takes=taken, yields=yielded, barrier=_is_barrier(part))
     if hasattr(part, "get_data_generator"):
         method = part.get_data_generator
-        yielded = _item(part, _hints(method).get("return", MISSING), yielded=True)
-        return Face(part=part, name=name_of(part), takes=None, yields=yielded, where=location(part), barrier=False)
-    if not callable(part):
-        raise ContractError(_neither(part))
+        _refuse_required(part, list(inspect.signature(method).parameters.values()))
+        return Face(
+            part=part,
+            name=name_of(part),
+            takes=None,
+            yields=_yielded(part, _hints(method).get("return", MISSING), _owner(part)),
+        )
     hints = _hints(part)
-    stream = _stream_parameter(part)
+    stream, *others = _parameters(part)
+    _refuse_required(part, others)
+    owner = _owner(part)
     return Face(
         part=part,
         name=name_of(part),
-        takes=_item(part, hints.get(stream, MISSING), yielded=False),
-        yields=_item(part, hints.get("return", MISSING), yielded=True),
-        where=location(part),
-        barrier=bool(getattr(part, "barrier", False)),
+        takes=_taken(part, stream.name, hints.get(stream.name, MISSING), owner),
+        yields=_yielded(part, hints.get("return", MISSING), owner),
+        barrier=_is_barrier(part),
     )
 
 
-def name_of(part: object) -> str:
-    """What a person calls the part: its class, its function, or `Class.method`.
-
-    >>> name_of(functools.partial(sorted, key=len)), name_of("text".split)
-    ('partial(sorted)', 'str.split')
-    """
-    if isinstance(part, functools.partial):
-        return f"partial({name_of(part.func)})"
-    if isinstance(part, types.MethodType | types.BuiltinMethodType) and not inspect.ismodule(part.__self__):
-        owner = part.__self__
-        return f"{owner.__name__ if inspect.isclass(owner) else type(owner).__name__}.{part.__name__}"
-    return getattr(part, "__name__", None) or type(part).__name__
+def _is_barrier(part: Any) -> bool:
+    return bool(getattr(part, "barrier", False))
 
 
-def location(part: object) -> str:
-    """`file:line` of the code behind a part, the file relative to the directory of its top package."""
-    code = _function(part)
-    found = inspect.unwrap(code) if callable(code) else code
-    if not inspect.isclass(part) and not isinstance(part, functools.partial) and not inspect.isroutine(part):
-        found = type(part)
-    try:
-        file = inspect.getsourcefile(found)
-        line = found.__code__.co_firstlineno if hasattr(found, "__code__") else inspect.getsourcelines(found)[1]
-    except (TypeError, OSError):
-        return "(no source file)"
-    package = getattr(inspect.getmodule(found), "__name__", "").split(".")[0]
-    path = Path(file or "?")
-    parts = path.parts
-    if package in parts:
-        path = Path(*parts[parts.index(package) :])
-    elif path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
-    else:
-        path = Path(path.name)
-    return f"{path}:{line}"
+def _unreadable(part: Any, title: str, got: str, wanted: str, remedy: str) -> ContractError:
+    return ContractError(
+        f"{name_of(part)} {title}\n  got     {got}   {location(part)}\n  wanted  {wanted}\n  {remedy}"
+    )
 
 
-def _function(part: Any) -> Callable[..., Any]:
-    """The function whose annotations speak for a part."""
-    if isinstance(part, functools.partial):
-        return _function(part.func)
-    if inspect.isroutine(part) or inspect.isclass(part):
-        return part
-    return type(part).__call__
+def _refuse_what_is_no_part(part: Any) -> None:
+    """Say what a thing is that cannot stand in a pipeline, and what to write for it."""
+    name, stage = name_of(part), "a source, or a stage annotated Iterator[...] -> Iterator[...]"
+    if inspect.isclass(part):
+        raise _unreadable(part, "is a class", f"the class {name}", f"a value, {name}(...)", f"Write {name}(...).")
+    if isinstance(part, Iterator):
+        remedy = "Pass what makes it: the source itself, or the stage without calling it."
+        raise _unreadable(part, "is already running", "an iterator, good for one pass", stage, remedy)
+    if hasattr(part, "get_data_generator") or callable(part):
+        return
+    if hasattr(part, "forward"):
+        raise _unreadable(part, "is a model, not a stage", f"a {name}", stage, "Pass its method: model.forward.")
+    remedy = "Give it get_data_generator(self) -> Iterator[...], or pass a value that has it."
+    raise _unreadable(part, "is neither a source nor a stage", f"a {name}", stage, remedy)
 
 
 def _hints(part: Any) -> dict[str, Any]:
-    function = _function(part)
-    return typing.get_type_hints(function, include_extras=True)
+    function = function_of(part)
+    # A class defined inside a function is not among its method's globals; itself and what it closes over are.
+    known = {type(part).__name__: type(part)}
+    closure = getattr(function, "__closure__", None)
+    if closure:
+        cells = zip(function.__code__.co_freevars, closure, strict=False)
+        known |= {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
+    try:
+        return typing.get_type_hints(function, localns=known, include_extras=True)
+    except NameError as error:
+        remedy = f"Import {error.name}, or define it at the top of the module, so that annotations can be read."
+        wanted = "names that exist when the pipeline is built"
+        raise _unreadable(part, "has an annotation that cannot be read", str(error), wanted, remedy) from error
+    except (TypeError, AttributeError):  # written in C, or no function at all: it has no annotations
+        return {}
 
 
-def _stream_parameter(part: Any) -> str:
-    for parameter in inspect.signature(part).parameters.values():
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _parameters(part: Any) -> list[inspect.Parameter]:
+    """The stream's parameter first, then the others."""
+    try:
+        found = list(inspect.signature(part).parameters.values())
+    except ValueError:
+        found = []
+    for index, parameter in enumerate(found):
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            return parameter.name
-    raise ContractError(_neither(part))
+            return [parameter, *found[:index], *found[index + 1 :]]
+    remedy = "Give it one positional parameter for the stream: items: Iterator[...]."
+    raise _unreadable(part, "takes no stream", "no positional parameter", "(items: Iterator[...])", remedy)
 
 
-def _item(part: Any, hint: Any, *, yielded: bool) -> Any:
-    """`A` of `Iterator[A]`."""
+def _refuse_required(part: Any, others: list[inspect.Parameter]) -> None:
+    for other in others:
+        if other.default is MISSING and other.kind not in (other.VAR_POSITIONAL, other.VAR_KEYWORD):
+            remedy = f"Give {other.name} a default, or bind it: functools.partial(..., {other.name}=...)."
+            title = f"asks for {other.name}, which no pipeline gives"
+            raise _unreadable(part, title, f"{other.name} without a default", "the stream alone", remedy)
+
+
+def _taken(part: Any, name: str, hint: Any, owner: Any) -> Any:
+    """`A` of `items: Iterator[A]`."""
+    got, wanted = f"{name}: {show(hint)}", f"{name}: Iterator[...]"
+    if hint is MISSING:
+        raise _unreadable(
+            part, "does not say what it takes", got, wanted, f"Write {wanted} with the type of an item."
+        )
+    if typing.get_origin(hint) in (Iterator, Iterable):
+        return _resolved(part, typing.get_args(hint)[0], owner)
+    if hint in (Iterator, Iterable, typing.Iterator, typing.Iterable):
+        title, remedy = "does not say of what its stream is", f"Write {wanted} with the type of an item."
+    elif typing.get_origin(hint) in (list, tuple, typing.Sequence, Generator):
+        title = "takes more than a stream gives"
+        remedy = "A stream is read once, by next: write Iterator[...], and collect what you need inside."
+    else:
+        title = "takes one item, not a stream"
+        remedy = f"Take the stream and loop: for one in {name}: yield ..."
+    raise _unreadable(part, title, got, wanted, remedy)
+
+
+def _yielded(part: Any, hint: Any, owner: Any) -> Any:
+    """`B` of `-> Iterator[B]`."""
     origin = typing.get_origin(hint)
-    if origin in (_YIELDED if yielded else _STREAMS):
-        return typing.get_args(hint)[0]
-    raise ContractError(f"{name_of(part)}: annotate Iterator[...], got {hint}")
+    if origin in (Iterator, Iterable, Generator):
+        return _resolved(part, typing.get_args(hint)[0], owner)
+    got, wanted = f"-> {show(hint)}", "-> Iterator[...]"
+    remedy = f"Write {wanted} with the type of an item."
+    if hint is MISSING:
+        title = "does not say what it yields"
+    elif hint in (Iterator, Iterable, Generator, typing.Iterator, typing.Iterable, typing.Generator):
+        title = "does not say of what its stream is"
+    elif inspect.isclass(origin) and issubclass(origin, AsyncIterable):
+        title, remedy = "is asynchronous", "Pipelines are driven by next: write a plain generator."
+    else:
+        title, remedy = "yields no stream", "Write a generator, with yield for each item, and annotate it so."
+    raise _unreadable(part, title, got, wanted, remedy)
 
 
-def _neither(part: object) -> str:
-    return f"{name_of(part)} is neither a source nor a stage"
+_SELF_VALUE = re.compile(r"\{self\.([A-Za-z_][\w.]*)\}")
+
+
+def _owner(part: Any) -> Any:
+    """The value whose fields an annotation may name."""
+    if isinstance(part, functools.partial):
+        return _owner(part.func)
+    if inspect.ismethod(part):
+        return part.__self__
+    return None if inspect.isroutine(part) else part
+
+
+def _resolved(part: Any, hint: Any, owner: Any) -> Any:
+    """With the part's own types for the variables of its class, and its own sizes for `{self.size}`."""
+    if owner is None:
+        return hint
+    if variables(hint):
+        hint = substitute(hint, _type_arguments(owner))
+
+    def with_sizes(axes: str) -> str:
+        return _SELF_VALUE.sub(lambda found: str(_attribute(part, owner, found[1])), axes)
+
+    return map_arrays(hint, with_sizes)
+
+
+def _attribute(part: Any, owner: Any, path: str) -> object:
+    for name in path.split("."):
+        if not hasattr(owner, name):
+            remedy = f"Give {type(owner).__name__} that field, or correct the axes."
+            title = "has axes that name a missing field"
+            raise _unreadable(part, title, f"{{self.{path}}}", f"a field {name} of {type(owner).__name__}", remedy)
+        owner = getattr(owner, name)
+    return owner
+
+
+def _type_arguments(owner: Any) -> Mapping[Any, Any]:
+    """What a value's type variables stand for: as written (`Take[int](3)`), by its bases, or by what its fields hold."""
+    hint = getattr(owner, "__orig_class__", type(owner))
+    bound = dict(class_bindings(hint))
+    free = frozenset(getattr(type(owner), "__parameters__", ())) - bound.keys()
+    for field, annotation in field_hints(type(owner)).items() if free else ():
+        wanted = variables(annotation) & free
+        if wanted:
+            known = Known(open=wanted)
+            _learn(getattr(owner, field, None), annotation, known)
+            bound |= {variable: known.bound[variable] for variable in wanted if variable in known.bound}
+    return bound
+
+
+def _learn(value: Any, annotation: Any, known: Known) -> None:
+    """Bind the variables of a field's annotation by the value that the field holds."""
+    args = typing.get_args(annotation)
+    if isinstance(annotation, typing.TypeVar):
+        fits(type(value), annotation, known)
+    elif hasattr(value, "get_data_generator") and len(args) == 1:
+        fits(yields(value), args[0], known)
+    elif typing.get_origin(annotation) is Callable and callable(value) and len(args) == 2:
+        _learn_function(value, args[0], args[1], known)
+
+
+def _learn_function(value: Any, parameters: Any, result: Any, known: Known) -> None:
+    hints = _hints(value)
+    if isinstance(parameters, list):
+        names = [parameter.name for parameter in inspect.signature(value).parameters.values()]
+        for name, wanted in zip(names, parameters, strict=False):
+            if name in hints:
+                fits(hints[name], wanted, known)
+    if "return" in hints:
+        fits(hints["return"], result, known)
