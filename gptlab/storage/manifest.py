@@ -1,0 +1,148 @@
+"""`manifest.json`: what a finished directory holds, with sizes and hashes. It is written last."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import attrs
+
+from gptlab import __version__
+from gptlab.storage.errors import StorageError
+from gptlab.storage.jsonfiles import pretty_json, read_json
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+_LARGEST = 1 << 30  # a folder of a few million files
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """What `manifest.json` says.
+
+    Attributes:
+        kind: what the directory is for.
+        format: version of this file.
+        gptlab: version that wrote it.
+        files: path below the directory, with `/`, to (size in bytes, SHA-256 in hex).
+    """
+
+    kind: str
+    format: int
+    gptlab: str
+    files: Mapping[str, tuple[int, str]]
+
+
+def write_manifest(directory: Path, kind: str) -> None:
+    """Flush every file below `directory`, list it, and flush the list and the directories."""
+    files, folders = {}, [directory]
+    for path in _walk(directory):
+        if path.is_dir():
+            folders.append(path)
+        else:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                os.fsync(file.fileno())
+                files[path.relative_to(directory).as_posix()] = {"size": file.tell(), "sha256": digest}
+    content = {"kind": kind, "format": FORMAT, "gptlab": __version__, "files": files}
+    with (directory / MANIFEST).open("x", encoding="utf-8") as file:
+        file.write(pretty_json(content))
+        file.flush()
+        os.fsync(file.fileno())
+    for folder in reversed(folders):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of a finished directory.
+
+    Raises:
+        StorageError: there is none, or it is not one of ours, or it names files outside the directory.
+    """
+    path = directory / MANIFEST
+    data = read_json(path, largest=_LARGEST)
+    try:
+        files = {name: (entry["size"], entry["sha256"]) for name, entry in data["files"].items()}
+        manifest = Manifest(kind=data["kind"], format=data["format"], gptlab=data["gptlab"], files=files)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _unusable(path, f"a file without {error}", "a manifest of gptlab") from error
+    if manifest.format != FORMAT:
+        raise _unusable(
+            path, f"format {manifest.format!r}", f"format {FORMAT}, the one that gptlab {__version__} reads"
+        )
+    for name in manifest.files:
+        if not _stays_inside(name):
+            raise _unusable(path, f"the file name {name!r}", "names that stay inside the directory")
+    return manifest
+
+
+def kind_of(directory: Path) -> Any:
+    """What the manifest says the directory is, whole or not; None where there is no manifest of ours."""
+    try:
+        return read_manifest(directory).kind
+    except StorageError:
+        return None
+
+
+def sizes_agree(directory: Path, manifest: Manifest) -> bool:
+    """Whether every listed file is there, a real file of its size."""
+    return next(_size_faults(directory, manifest), None) is None
+
+
+def verify(path: Path, kind: str) -> None:
+    """Read everything in a finished directory and compare it with the hashes of when it was made.
+
+    Files that the manifest does not list are not looked at. Costs about a second per GB.
+
+    Raises:
+        StorageError: it is not finished, of another kind, or a file is missing, cut or changed.
+    """
+    manifest = read_manifest(path)
+    if manifest.kind != kind:
+        raise StorageError(
+            path, got=f"a {manifest.kind}", wanted=f"a {kind}", do="Look whether the folder is the right one."
+        )
+    for name, got, wanted in _size_faults(path, manifest):
+        raise _damaged(path / name, got, wanted)
+    for name, (_, wanted) in manifest.files.items():
+        with (path / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+                raise _damaged(path / name, "content that has changed", f"the content with SHA-256 {wanted[:16]}...")
+
+
+def _size_faults(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    for name, (size, _) in manifest.files.items():
+        path = directory / name
+        if path.is_symlink() or not path.is_file():
+            yield name, "no such file", f"a file of {size} bytes"
+        elif (found := path.stat().st_size) != size:
+            yield name, f"{found} bytes", f"{size} bytes"
+
+
+def _walk(directory: Path) -> Iterator[Path]:
+    """Everything below, parents first, in the order of names; a link or a device is nobody's finished work."""
+    for path in sorted(directory.iterdir()):
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise StorageError(
+                path, got="a link or a device", wanted="files and folders", do="Copy what it points at instead."
+            )
+        yield path
+        if path.is_dir():
+            yield from _walk(path)
+
+
+def _stays_inside(name: object) -> bool:
+    return isinstance(name, str) and name != "" and not name.startswith("/") and ".." not in PurePosixPath(name).parts
+
+
+def _unusable(path: Path, got: str, wanted: str) -> StorageError:
+    return StorageError(path, got=got, wanted=wanted, do="Make the directory again; this one cannot be trusted.")
+
+
+def _damaged(path: Path, got: str, wanted: str) -> StorageError:
+    return StorageError(path, got=got, wanted=wanted, do="Remove the directory and make it again, or restore a copy.")

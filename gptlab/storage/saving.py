@@ -1,0 +1,187 @@
+"""One function each to save and to load anything, by composition; nothing that is loaded can run code.
+
+    <directory>/config.json             {"format": 1, "gptlab": "0.1.0", "value": {"class": ..., fields...}}
+    <directory>/<path of the field>/    what a value's own `save_to_dir` wrote: {"class": ..., "saved": "model"}
+    <directory>/<path of the field>.npy an array: {"array": "tokens.npy"}
+
+Configurations are JSON, arrays are .npy without pickles, classes are named and must be gptlab's or allowed.
+"""
+
+import os
+import stat
+import types
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from gptlab import __version__
+from gptlab.storage.decode import Refused, decode
+from gptlab.storage.directories import new_directory, verify
+from gptlab.storage.encode import encode
+from gptlab.storage.errors import StorageError
+from gptlab.storage.jsonfiles import pretty_json, read_json
+from gptlab.storage.manifest import MANIFEST
+from gptlab.storage.names import import_from_nested_path, name_of
+
+CONFIG = "config.json"
+KIND = "saved"
+FORMAT = 1
+_HEADER = 1 << 14
+
+
+def save_to_dir(value: Any, directory: Path) -> None:
+    """Save a value and all it is made of, so that `load_from_dir` gives an equal one.
+
+    A value with its own `save_to_dir` and `load_from_dir` (weights, ranks) is saved by them, at any depth. A class
+    may take this very function as its method: `save_to_dir = gptlab.storage.save_to_dir`.
+
+    Args:
+        value: a component, a pipeline, a record, a recipe.
+        directory: made as a whole, with a manifest, where it does not exist; an empty or unfinished one (as
+            `new_directory` yields) is written into.
+
+    Raises:
+        StorageError: a value that cannot be saved; a directory that holds a saved value; a full disk.
+
+    >>> import tempfile
+    >>> from gptlab.types import Prompt
+    >>> directory = Path(tempfile.mkdtemp()) / "prompt"
+    >>> save_to_dir(Prompt(text="Once"), directory)
+    >>> load_from_dir(directory)
+    Prompt(text='Once', title='', max_new_tokens=128, seed=0)
+    """
+    if not directory.exists():
+        with new_directory(directory, kind=KIND) as temporary:
+            _write(value, temporary)
+    elif (directory / CONFIG).exists():
+        raise StorageError(
+            directory,
+            got="a directory that holds a saved value",
+            wanted="a new directory",
+            do="Choose another path, or remove it; nothing was touched.",
+        )
+    else:
+        _write(value, directory)
+
+
+def load_from_dir(directory: Path, *, allow: tuple[str, ...] = ()) -> Any:
+    """The value that `save_to_dir` wrote there.
+
+    Where there is a manifest, every file is compared with its hash first (a second per GB).
+
+    Args:
+        directory: what was given to `save_to_dir`.
+        allow: packages beside gptlab whose classes and functions may be named. Importing them runs their code,
+            so allow what you would run.
+
+    Raises:
+        StorageError: not a saved value, damaged, hostile, or of classes that are not allowed.
+    """
+    if (directory / MANIFEST).exists():
+        verify(directory, KIND)
+    data = read_json(_inside(directory, CONFIG))
+    if not isinstance(data, dict) or data.get("format") != FORMAT or "value" not in data:
+        raise StorageError(
+            directory / CONFIG,
+            got="no saved value of format 1",
+            wanted="what save_to_dir writes",
+            do="Look whether the folder is the right one.",
+        )
+
+    def restore(reference: dict[str, Any]) -> Any:
+        match reference:
+            case {"saved": str(name), "class": str(kind), **rest} if not rest:
+                return _load_own(_inside(directory, name), kind, allow)
+            case {"array": str(name), **rest} if not rest:
+                return _read_array(_inside(directory, name))
+        raise Refused(f"{reference!r:.80}", "a reference to saved files as save_to_dir writes it")
+
+    return decode(data["value"], restore, allow, str(directory / CONFIG))
+
+
+def _write(value: Any, directory: Path) -> None:
+    def special(inner: Any, path: tuple[str, ...]) -> Any:
+        name = "/".join(path) or "value"
+        if isinstance(inner, np.ndarray):
+            file = _place(directory, f"{name}.npy")
+            np.save(file, np.ascontiguousarray(inner), allow_pickle=False)
+            return {"array": f"{name}.npy"}
+        if saves_itself(inner):
+            folder = _place(directory, name)
+            folder.mkdir()
+            inner.save_to_dir(folder)
+            return {"class": name_of(type(inner)), "saved": name}
+        return None
+
+    content = {"format": FORMAT, "gptlab": __version__, "value": encode(value, special)}
+    (directory / CONFIG).write_text(pretty_json(content), encoding="utf-8")
+
+
+def saves_itself(value: Any) -> bool:
+    """Whether a value has methods of its own for saving and loading."""
+    own = getattr(type(value), "save_to_dir", None)
+    return own is not None and own is not save_to_dir and hasattr(type(value), "load_from_dir")
+
+
+def _load_own(directory: Path, name: str, allow: tuple[str, ...]) -> Any:
+    kind = import_from_nested_path(name, allow=allow)
+    if not isinstance(getattr(kind, "load_from_dir", None), types.MethodType):
+        raise Refused(name, "a class with the class method load_from_dir")
+    return kind.load_from_dir(directory)
+
+
+def _place(directory: Path, name: str) -> Path:
+    """Where to write; a mapping's key is in the name, so it is looked at like a stranger's."""
+    path = PurePosixPath(name)
+    if not _is_plain(path) or any(len(os.fsencode(part)) > 200 or "\0" in part for part in path.parts):
+        raise StorageError(
+            name, got="a key that is no file name", wanted="keys that can name a folder", do="Rename it."
+        )
+    target = directory / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _inside(directory: Path, name: str) -> Path:
+    """A path below `directory` without `..` and without links on the way."""
+    path = PurePosixPath(name)
+    if not _is_plain(path):
+        raise Refused(f"the path {name!r:.80}", "a path inside the saved directory", "Do not trust this directory.")
+    target = directory
+    for part in path.parts:
+        target = target / part
+        if target.is_symlink():
+            raise StorageError(
+                target,
+                got="a symbolic link",
+                wanted="files of the saved directory itself",
+                do="Copy what it points at, if you trust it.",
+            )
+    if not target.exists():
+        raise StorageError(
+            target, got="nothing", wanted="what save_to_dir writes", do="Look whether the folder is whole."
+        )
+    return target
+
+
+def _is_plain(path: PurePosixPath) -> bool:
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _read_array(path: Path) -> Any:
+    """An array, whose header must agree with the size of the file before anything is allocated."""
+    with path.open("rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise Refused("no regular file", "a .npy file")
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if read is None:
+            raise Refused(f"a .npy file of version {version}", "version 1.0 or 2.0")
+        shape, _, dtype = read(file, max_header_size=_HEADER)
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        if dtype.hasobject or size != left or min(shape, default=0) < 0:
+            raise Refused(f"a .npy header of {dtype} {shape} over {left:,} bytes", "a header that fits its file")
+        file.seek(0)
+        return np.load(file, allow_pickle=False)
