@@ -21,8 +21,8 @@ from urllib.parse import unquote
 import attrs
 import numpy as np
 
-from gptlab.pipeline import Source
 from gptlab.pipeline.observe import drop, track
+from gptlab.pipeline.protocols import Source
 from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
 from gptlab.types import Document, DocumentId, Link, document_id
 
