@@ -79,9 +79,10 @@ def _pair(have: tuple[Dim, ...], want: tuple[Dim, ...]) -> list[tuple[tuple[Dim,
     return [*front, (have[many:stop], want[many]), *back]
 
 
-def _dim_fits(
+def _dim_fits(  # noqa: PLR0911  (a table of cases)
     have: tuple[Dim, ...], want: Dim, names: tuple[frozenset[str], frozenset[str]], known: Known
 ) -> Verdict:
+    """One wanted axis against what stands in its place."""
     if want.kind == "any" or (want.kind == "many" and not want.name):
         return YES
     if want.kind == "many":

@@ -49,7 +49,7 @@ class Claimed:
     claim: Claim
 
 
-class AxisConflict(ValueError):
+class AxisConflict(ValueError):  # noqa: N818  (caught in the walk: ContractError is what leaves it)
     """Two claims on one axis that cannot both hold; `claims` are the two."""
 
     def __init__(self, first: Claimed, second: Claimed) -> None:

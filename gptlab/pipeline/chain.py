@@ -5,13 +5,13 @@ that nobody claims are numbered by part (`n` of part 3 is `n·3`), so that two p
 Measured: see `experiments/contract_cost`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
 from gptlab.pipeline.axes import AxisConflict, AxisTable, Claim, Claimed, claims_of, too_narrow, written_claims
-from gptlab.pipeline.dims import names_in, parse_dims, rename
+from gptlab.pipeline.dims import Dim, names_in, parse_dims, rename
 from gptlab.pipeline.explain import axis_error, capacity_error, order_error, seam_error
 from gptlab.pipeline.hints import map_arrays, substitute, variables
 from gptlab.pipeline.signature import Face, read
@@ -94,18 +94,21 @@ def _scoped(face: Face, position: int, claimed: frozenset[str]) -> Face:
         return name if name in claimed else f"{name}·{position}"
 
     def change(axes: str) -> str:
-        changed = []
-        for text, dim in zip(axes.split(), parse_dims(axes), strict=True):
-            if dim.kind == "named" or (dim.kind == "many" and dim.name):
-                text = text.removesuffix(dim.name) + number(dim.name)
-            elif dim.kind == "symbolic" and "{" not in text:
-                for name in names_in(dim.expression):
-                    text = rename(text.lstrip("#"), name, number(name)).replace(" ", "")
-                text = "#" * dim.broadcast + text.lstrip("#")
-            changed.append(text)
+        changed = [_numbered(text, dim, number) for text, dim in zip(axes.split(), parse_dims(axes), strict=True)]
         return " ".join(changed)
 
     return attrs.evolve(face, takes=map_arrays(face.takes, change), yields=map_arrays(face.yields, change))
+
+
+def _numbered(text: str, dim: Dim, number: Callable[[str], str]) -> str:
+    if dim.kind in ("named", "many") and dim.name:
+        return text.removesuffix(dim.name) + number(dim.name)
+    if dim.kind != "symbolic" or "{" in text:
+        return text
+    expression = dim.expression
+    for name in names_in(expression):
+        expression = rename(expression, name, number(name))
+    return "#" * dim.broadcast + expression.replace(" ", "")
 
 
 def _apart(faces: Iterable[Face]) -> list[Face]:
@@ -122,7 +125,7 @@ def _apart(faces: Iterable[Face]) -> list[Face]:
 
 def _twin(variable: TypeVar) -> TypeVar:
     name, limits = variable.__name__, variable.__constraints__
-    return TypeVar(name, *limits) if limits else TypeVar(name, bound=variable.__bound__)  # type: ignore[misc]
+    return TypeVar(name, *limits) if limits else TypeVar(name, bound=variable.__bound__)
 
 
 def _bound(face: Face, bound: Mapping[TypeVar, Any]) -> Face:

@@ -96,7 +96,7 @@ class SourcePipeline(Generic[T_co]):
         Args:
             start: index of the first item to yield.
         """
-        parts, faces = self.parts, self._chain.faces
+        parts = self.parts
         ask = start
         first = len(parts)  # stages from here on are run with their ratio undone
         while first > 1 and ask:
@@ -112,12 +112,12 @@ class SourcePipeline(Generic[T_co]):
             items = parts[0].get_data_generator()
             if first == 1:
                 items = _skip(items, ask)
-        items = checked_items(items, faces[0], self._chain, mode)
+        items = checked_items(items, self._chain, 0, mode)
         for index in range(1, len(parts)):
             items = parts[index](items)
             if ask and index == first - 1:
                 items = _skip(items, ask)
-            items = checked_items(items, faces[index], self._chain, mode)
+            items = checked_items(items, self._chain, index, mode)
         return cast(Iterator[T_co], items)
 
     def pre_cache(self) -> None:
@@ -176,8 +176,8 @@ class StagePipeline(Generic[A_contra, T_co]):
         """Run the stages over `items`, lazily."""
         stream: Any = items
         mode = effective(self.checks)
-        for part, face in zip(self.parts, self._chain.faces, strict=True):
-            stream = checked_items(part(stream), face, self._chain, mode)
+        for index, part in enumerate(self.parts):
+            stream = checked_items(part(stream), self._chain, index, mode)
         return cast(Iterator[T_co], stream)
 
     def pre_cache(self) -> None:

@@ -18,7 +18,7 @@ from gptlab.pipeline.verdict import Answer, Known, Verdict
 
 def _rows(lines: Sequence[tuple[int, str, str, str]]) -> str:
     """Numbered lines in columns: position, name, what it says, where."""
-    wide = [max(len(line[column]) for line in lines) for column in (1, 2)]
+    wide = max(len(line[1]) for line in lines), max(len(line[2]) for line in lines)
     return "\n".join(
         f"  {position}  {name:<{wide[0]}}  {said:<{wide[1]}}   {where}" for position, name, said, where in lines
     )
@@ -123,9 +123,8 @@ def order_error(faces: Sequence[Face], position: int) -> ContractError:
             (position, source.name, "takes  nothing: it is a source", source.where),
         ]
     )
-    return ContractError(
-        f"{source.name} cannot follow {before.name}\n{rows}\n  A source comes first: pipeline({source.name}(...), ...)."
-    )
+    remedy = f"A source comes first: pipeline({source.name}(...), ...)."
+    return ContractError(f"{source.name} cannot follow {before.name}\n{rows}\n  {remedy}")
 
 
 def axis_error(faces: Sequence[Face], conflict: AxisConflict) -> ContractError:

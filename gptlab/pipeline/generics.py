@@ -12,8 +12,10 @@ from gptlab.pipeline.hints import is_protocol, substitute
 _ABC = collections.abc
 _BUILTIN = (list, dict, set, frozenset, tuple, type, collections.deque, collections.defaultdict)
 _COVARIANT = frozenset(
-    [_ABC.Iterable, _ABC.Iterator, _ABC.Reversible, _ABC.Container, _ABC.Collection, _ABC.Sequence, _ABC.Set]
-    + [_ABC.KeysView, _ABC.ValuesView, _ABC.ItemsView, _ABC.Awaitable, frozenset, tuple, type]
+    {
+        *(_ABC.Iterable, _ABC.Iterator, _ABC.Reversible, _ABC.Container, _ABC.Collection, _ABC.Sequence, _ABC.Set),
+        *(_ABC.KeysView, _ABC.ValuesView, _ABC.ItemsView, _ABC.Awaitable, frozenset, tuple, type),
+    }
 )
 _ELEMENT: Mapping[Any, Any] = {str: str, bytes: int, bytearray: int, memoryview: int, range: int}
 
@@ -83,7 +85,7 @@ def _builtin_view(kind: type, args: tuple[Any, ...], base: type) -> tuple[Any, .
     if issubclass(kind, tuple):
         elements = args or tuple(typing.get_type_hints(kind).values()) if kind is not tuple or args else ()
         elements = tuple(element for element in elements if element is not Ellipsis and element != ())
-        return (Union[elements],) if elements else None
+        return (Union[elements],) if elements else None  # noqa: UP007  (types that are values)
     if issubclass(kind, collections.Counter) and args:
         args = (*args, int)
     if issubclass(kind, _ABC.ItemsView) and len(args) == 2:

@@ -67,7 +67,7 @@ def arguments(hint: Any) -> tuple[Any, ...]:
     return found
 
 
-def rebuild(hint: Any, change: Callable[[Any], Any]) -> Any:
+def rebuild(hint: Any, change: Callable[[Any], Any]) -> Any:  # noqa: PLR0911  (a table of cases)
     """The same annotation with `change` applied to each of its arguments."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if not args or origin is Literal:
@@ -76,7 +76,7 @@ def rebuild(hint: Any, change: Callable[[Any], Any]) -> Any:
     if changed == args and all(new is old or not is_array(old) for new, old in zip(changed, args, strict=True)):
         return hint
     if origin in (Union, types.UnionType):
-        return Union[changed]
+        return Union[changed]  # noqa: UP007  (types that are values)
     if origin is collections.abc.Callable:
         return Callable[changed[0], changed[1]] if len(changed) == 2 else hint
     if origin is typing.Annotated:
@@ -166,13 +166,18 @@ def _show_generic(hint: Any) -> str:
     return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
 
 
-@functools.lru_cache(maxsize=1024)
-def field_hints(record: type) -> Mapping[str, Any]:
+def field_hints(record: Any) -> Mapping[str, Any]:
     """The annotations of a record's fields, resolved; empty for a class that is no record.
 
     Raises:
         NameError: where an annotation names what does not exist.
     """
+    key: Any = record
+    return _field_hints(key)
+
+
+@functools.lru_cache(maxsize=1024)
+def _field_hints(record: Any) -> Mapping[str, Any]:
     attributes = getattr(record, "__attrs_attrs__", None)
     if attributes is not None:
         hints = typing.get_type_hints(record, include_extras=True)

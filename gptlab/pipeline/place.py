@@ -56,13 +56,12 @@ def _first_line(code: Any) -> tuple[str, int] | None:
     function = getattr(code, "__func__", code)
     if hasattr(function, "__code__"):
         return function.__code__.co_filename, function.__code__.co_firstlineno
-    if not inspect.isclass(code):
-        return None
-    return _class_line(code)
+    kind: Any = code
+    return _class_line(kind) if inspect.isclass(code) else None
 
 
 @functools.lru_cache(maxsize=1024)
-def _class_line(kind: type) -> tuple[str, int] | None:
+def _class_line(kind: Any) -> tuple[str, int] | None:
     """A class's line: where `inspect` parses the file, or without the file its first method's."""
     module = sys.modules.get(kind.__module__)
     if getattr(module, "__file__", None) is not None:

@@ -10,6 +10,7 @@ attribute of a Protocol is compared covariantly, since records are frozen; `int`
 
 import collections.abc
 import enum
+import functools
 import inspect
 import typing
 from typing import Any, ForwardRef, Literal, Never, NewType, NoReturn, TypeVar, Union
@@ -35,7 +36,7 @@ def fits(got: Any, wanted: Any, known: Known | None = None) -> Verdict:
     return _fits(got, wanted, Known() if known is None else known)
 
 
-def _fits(got: Any, wanted: Any, known: Known) -> Verdict:
+def _fits(got: Any, wanted: Any, known: Known) -> Verdict:  # noqa: PLR0911  (a table of cases)
     got, wanted = strip(got), strip(wanted)
     for hint in (got, wanted):
         if hint is MISSING or hint is Any:
@@ -53,13 +54,13 @@ def _fits(got: Any, wanted: Any, known: Known) -> Verdict:
     if is_union(wanted):
         members = sorted(typing.get_args(wanted), key=lambda member: bool(variables(member)))
         return known.first(
-            ((lambda member=member: _fits(got, member, known)) for member in members),
+            (functools.partial(_fits, got, member, known) for member in members),
             otherwise=no(f"{show(got)} is none of {show(wanted)}"),
         )
     return _single_fits(got, wanted, known)
 
 
-def _single_fits(got: Any, wanted: Any, known: Known) -> Verdict:
+def _single_fits(got: Any, wanted: Any, known: Known) -> Verdict:  # noqa: PLR0911
     """Neither side a variable, a union or a literal."""
     if got is wanted and isinstance(got, NewType):
         return YES
@@ -84,7 +85,7 @@ def _single_fits(got: Any, wanted: Any, known: Known) -> Verdict:
     return _class_fits(got, wanted, known)
 
 
-def _variable_fits(got: Any, wanted: Any, known: Known) -> Verdict:
+def _variable_fits(got: Any, wanted: Any, known: Known) -> Verdict:  # noqa: PLR0911
     if got is wanted:
         return YES
     if isinstance(wanted, TypeVar) and wanted in known.open:
@@ -114,7 +115,7 @@ def _bind(variable: TypeVar, got: Any, known: Known) -> Verdict:
         again = _fits(got, earlier, known)
         if again.fits or variable in known.exact:
             return again
-        got = Union[earlier, got]
+        got = Union[earlier, got]  # noqa: UP007  (types that are values)
     if variable.__constraints__:
         for constraint in variable.__constraints__:
             if _fits(got, constraint, known).fits:
@@ -156,7 +157,7 @@ def _literal_fits(got: Any, wanted: Any, known: Known) -> Verdict:
     left = [value for value in typing.get_args(got) if (type(value), value) not in allowed]
     if left and not others:
         return no(f"{', '.join(map(repr, left))} is not in {show(wanted)}")
-    return worst(_fits(type(value), Union[tuple(others)], known) for value in left)
+    return worst(_fits(type(value), Union[tuple(others)], known) for value in left)  # noqa: UP007
 
 
 def _as_literal(hint: Any) -> Any:
@@ -219,7 +220,7 @@ def _is_concatenate(parameter: Any) -> bool:
 _WIDER: dict[Any, tuple[Any, ...]] = {int: (float, complex), bool: (float, complex), float: (complex,)}
 
 
-def _class_fits(got: Any, wanted: Any, known: Known) -> Verdict:
+def _class_fits(got: Any, wanted: Any, known: Known) -> Verdict:  # noqa: PLR0911
     have, want = typing.get_origin(got) or got, typing.get_origin(wanted) or wanted
     if not inspect.isclass(have) or not inspect.isclass(want):
         return cannot_tell(f"{show(got if not inspect.isclass(have) else wanted)} is no type that can be compared")
