@@ -2,7 +2,22 @@
 
 from gptlab.models.config import DagTransformerConfig
 from gptlab.models.dag_transformer import DagTransformer
+from gptlab.models.link_pairs import LinkPairs, SampleLinks
+from gptlab.models.link_prediction import LinkPredictor, LinkPredictorConfig, LinkScores
 from gptlab.models.mask import MaskSpec, dense_mask
 from gptlab.models.output import ModelOutput
+from gptlab.models.sampling import Sampling
 
-__all__ = ["DagTransformer", "DagTransformerConfig", "MaskSpec", "ModelOutput", "dense_mask"]
+__all__ = [
+    "DagTransformer",
+    "DagTransformerConfig",
+    "LinkPairs",
+    "LinkPredictor",
+    "LinkPredictorConfig",
+    "LinkScores",
+    "MaskSpec",
+    "ModelOutput",
+    "Sampling",
+    "SampleLinks",
+    "dense_mask",
+]

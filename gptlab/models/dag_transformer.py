@@ -7,16 +7,16 @@ asks of a model (stages, their types, axes, saving, copying) is here.
 import copy
 import logging
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import attrs
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from gptlab.models.config import DagTransformerConfig
 from gptlab.models.output import ModelOutput
+from gptlab.models.tensors import batch_tensors
 from gptlab.models.transformer import Transformer
+from gptlab.models.weights import load_config, load_weights, save_model
 from gptlab.pipeline import AtMost, takes, yields
 from gptlab.types import Batch
 
@@ -108,7 +108,17 @@ class DagTransformer:
         """A model of its own with equal weights, in the same mode and on the same device."""
         return DagTransformer(self.cfg, copy.deepcopy(self.network))
 
+    def save_to_dir(self, directory: Path) -> None:
+        """Write `config.json` and `model.safetensors`."""
+        save_model(self.cfg, self.network, directory)
 
-def batch_tensors(batch: Batch, device: torch.device) -> dict[str, Int[Tensor, "..."]]:
-    """The fields of a batch as tensors by name, on `device`."""
-    return {name: torch.from_numpy(array).to(device) for name, array in attrs.asdict(batch, recurse=False).items()}
+    @classmethod
+    def load_from_dir(cls, directory: Path) -> "DagTransformer":
+        """The same model, bit for bit, on the CPU and in evaluation mode.
+
+        Raises:
+            ValueError: a file is absent, or is not of a `DagTransformer`.
+        """
+        model = cls.instantiate(load_config(directory, DagTransformerConfig))
+        load_weights(model.network, directory)
+        return model

@@ -1,0 +1,60 @@
+"""From logits to one token: temperature, top-k, top-p. In float64 and numpy, so a seed gives the same text anywhere."""
+
+import attrs
+import numpy as np
+from jaxtyping import Float, Float64
+
+from gptlab.models.refusal import refusal
+
+
+@attrs.frozen(kw_only=True)
+class Sampling:
+    """How the next token is drawn.
+
+    Attributes:
+        temperature: divides the logits; 0 takes the likeliest token always.
+        top_k: only the `k` likeliest tokens are drawn from; None for all.
+        top_p: only the fewest likeliest tokens that together have this probability (https://arxiv.org/abs/1904.09751).
+
+    >>> Sampling(temperature=0).draw(np.array([0.0, 2.0, 1.0]), np.random.default_rng(0))
+    1
+    """
+
+    temperature: float = 0.8
+    top_k: int | None = None
+    top_p: float = 0.95
+
+    def __attrs_post_init__(self) -> None:
+        self._require("temperature", self.temperature >= 0, "0 or more", "0 takes the likeliest token.")
+        self._require("top_k", self.top_k is None or self.top_k >= 1, "1 or more, or None", "None is no limit.")
+        self._require("top_p", 0 < self.top_p <= 1, "above 0 and at most 1", "1 is no limit.")
+
+    def _require(self, name: str, holds: bool, wanted: str, remedy: str) -> None:
+        if not holds:
+            raise refusal(f"Sampling.{name}", got=getattr(self, name), wanted=wanted, remedy=remedy)
+
+    def probabilities(self, logits: Float[np.ndarray, "vocab"]) -> Float64[np.ndarray, "vocab"]:
+        """The distribution that is drawn from.
+
+        Args:
+            logits: of every token.
+        """
+        order = np.argsort(-logits, kind="stable")
+        if self.temperature == 0:
+            return np.eye(1, len(logits), order[0], dtype=np.float64)[0]
+        scaled = (logits - logits[order[0]]).astype(np.float64) / self.temperature
+        chances = np.exp(scaled[order])
+        chances[self.top_k :] = 0.0
+        chances /= chances.sum()
+        before = np.concatenate([[0.0], np.cumsum(chances)[:-1]])
+        chances[before >= self.top_p] = 0.0
+        spread = np.empty_like(chances)
+        spread[order] = chances / chances.sum()
+        return spread
+
+    def draw(self, logits: Float[np.ndarray, "vocab"], rng: np.random.Generator) -> int:
+        """One token, by one number from `rng`."""
+        chances = self.probabilities(logits)
+        cumulative = np.cumsum(chances)
+        token = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+        return min(token, int(np.flatnonzero(chances)[-1]))
