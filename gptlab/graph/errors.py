@@ -16,18 +16,24 @@ def refusal(where: str, *, got: object, wanted: str, remedy: str) -> ValueError:
     return ValueError(f"{where}\n  got     {got}\n  wanted  {wanted}\n  {remedy}")
 
 
-def at_least(least: float, remedy: str, *, at_most: float = float("inf")) -> Callable[[Any, Any, Any], None]:
+Number = int | float
+Validator = Callable[[Any, Any, Any], None]
+
+
+def at_least(least: Number, remedy: str, *, at_most: Number = float("inf")) -> Validator:
     """An attrs validator for a number that has bounds; a bool is no number.
 
     Args:
-        least: the smallest value that will do.
+        least: the smallest value that will do. Where it is written as an `int`, so must the value be.
         remedy: what to do about another, as a sentence.
         at_most: the largest value that will do.
     """
-    wanted = f"at least {least}" + (f" and at most {at_most}" if at_most < float("inf") else "")
+    kinds = (int,) if isinstance(least, int) else (int, float)
+    kind = "a whole number of" if isinstance(least, int) else "a number of"
+    wanted = f"{kind} at least {least}" + (f" and at most {at_most}" if at_most < float("inf") else "")
 
     def check(instance: object, attribute: Any, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= at_most:
+        if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= at_most:
             where = f"{type(instance).__name__}.{attribute.name}"
             raise refusal(where, got=repr(value), wanted=wanted, remedy=remedy)
 

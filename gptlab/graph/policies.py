@@ -141,7 +141,7 @@ class RandomWalk:
 
     follow: Follow = Follow()
     restart: float = attrs.field(
-        default=0.15, validator=at_least(0, "Give a probability, such as 0.15.", at_most=1), kw_only=True
+        default=0.15, validator=at_least(0.0, "Give a probability, such as 0.15.", at_most=1.0), kw_only=True
     )
     patience: int = attrs.field(
         default=64, validator=at_least(1, "Give a number of steps, such as 64."), kw_only=True

@@ -40,7 +40,7 @@ class Split:
 
     part: Part = attrs.field(validator=_is_part)
     fraction: float = attrs.field(
-        default=0.1, validator=at_least(0, "Give the share to hold out, such as 0.1.", at_most=1)
+        default=0.1, validator=at_least(0.0, "Give the share to hold out, such as 0.1.", at_most=1.0)
     )
     seed: int = attrs.field(default=0, validator=at_least(0, "Any whole number from 0 on will do."))
 

@@ -1,0 +1,22 @@
+"""From walks to rows of one length to batches; rows kept on disk, shuffled and shared out."""
+
+from gptlab.packing.collate import Collate, cut_edges, stack, unpack
+from gptlab.packing.concatenate import Concatenate
+from gptlab.packing.pack import Pack
+from gptlab.packing.packed_rows import PackedRows
+from gptlab.packing.row_store import RowStore, write_rows
+from gptlab.packing.shuffled import RowsByNumber, Shuffled
+
+__all__ = [
+    "Collate",
+    "Concatenate",
+    "Pack",
+    "PackedRows",
+    "RowStore",
+    "RowsByNumber",
+    "Shuffled",
+    "cut_edges",
+    "stack",
+    "unpack",
+    "write_rows",
+]

@@ -1,0 +1,71 @@
+"""Plain text: documents back to back, cut wherever a row is full. The nanoGPT case, and the control without links."""
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+import numpy as np
+
+from gptlab.graph.errors import at_least, refusal
+from gptlab.types import DocumentId, PackedSequence, TokenArray, TokenizedDocument
+
+
+@attrs.frozen
+class Concatenate:
+    """Fill rows of exactly `seq_len` tokens without gaps.
+
+    A document may begin in one row and go on in the next, where its rest stands as a document of its own; joined
+    again, the rows are the documents, token for token. Links are text here and make no edges. Only the last row is
+    padded.
+
+    >>> Concatenate(seq_len=1024).axes()
+    {'seq': 1024}
+    """
+
+    seq_len: int = attrs.field(validator=at_least(2, "A row predicts one token from another: try 1024."))
+
+    def __call__(self, documents: Iterator[TokenizedDocument]) -> Iterator[PackedSequence]:
+        """Yield each row as soon as it is full, and the last one padded."""
+        pieces: list[tuple[DocumentId, TokenArray]] = []
+        room, end_of_text = self.seq_len, None
+        for document in documents:
+            end_of_text = _end_of_text(document, end_of_text)
+            rest = document.tokens
+            while len(rest):
+                pieces.append((document.id, rest[:room]))
+                rest, room = rest[room:], room - len(pieces[-1][1])
+                if room == 0:
+                    yield self._row(pieces, end_of_text)
+                    pieces, room = [], self.seq_len
+        if pieces and end_of_text is not None:
+            yield self._row(pieces, end_of_text)
+
+    def axes(self) -> Mapping[str, int]:
+        """A row has `seq_len` tokens."""
+        return {"seq": self.seq_len}
+
+    def _row(self, pieces: list[tuple[DocumentId, TokenArray]], end_of_text: int) -> PackedSequence:
+        lengths = [len(tokens) for _, tokens in pieces]
+        length = sum(lengths)
+        row = np.full(self.seq_len, end_of_text, pieces[0][1].dtype)
+        row[:length] = np.concatenate([tokens for _, tokens in pieces])
+        return PackedSequence(
+            tokens=row,
+            starts=(np.cumsum(lengths) - lengths).astype(np.int32),
+            ids=tuple(id for id, _ in pieces),
+            edges=np.empty((0, 3), np.int32),
+            length=length,
+            end_of_text=end_of_text,
+            dropped={},
+        )
+
+
+def _end_of_text(document: TokenizedDocument, before: int | None) -> int:
+    last = int(document.tokens[-1]) if len(document.tokens) else None
+    if last is None or before not in (None, last):
+        raise refusal(
+            f"Concatenate, at document {document.id!r}",
+            got="no tokens" if last is None else f"a last token of {last}",
+            wanted="end-of-text as the last token" + (f", {before} as before" if before is not None else ""),
+            remedy="Tokenize all documents with one tokenizer.",
+        )
+    return last

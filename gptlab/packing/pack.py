@@ -1,0 +1,137 @@
+"""From a walk to one training row of exactly `seq_len` tokens.
+
+Which documents come in is decided by the order in which they were reached, root first, and where they stand by
+the walk's own order, targets first. Only the last one that comes in is cut, so the root and what lies nearest to it
+stay whole. The rest of the row is padding: filling it with a piece too short to mean anything would teach nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+import numpy as np
+from jaxtyping import Int32
+
+from gptlab.graph.errors import at_least, refusal
+from gptlab.pipeline.observe import drop
+from gptlab.types import PackedSequence, TokenizedDocument, Walk
+
+PACK_DROPS = {
+    "cut": "link cut off with its linker",
+    "no room": "link to a document without room in the row",
+}
+"""What the person who watches is told for each reason that `Pack` adds to `PackedSequence.dropped`."""
+
+_TITLE_MARKS = 4  # a heading's `# ` and the line break after it, and one to spare
+
+
+@attrs.frozen
+class Pack:
+    """Cut a walk to one row.
+
+    Every link of the walk is an edge of the row or counted in `PackedSequence.dropped`: the walk's own reasons, `cut`
+    (the token that completes the link, or its whole document, is not in the row) and `no room` (its target is not).
+
+    Args:
+        seq_len: tokens in the row, end-of-text of each document included.
+        min_document: a document that is cut keeps at least this many tokens beyond its title line, or is left out.
+            The length of the title line is bounded by the bytes of the title, since no token is less than a byte.
+            The root is always in the row, cut at its end where it is longer than the row.
+
+    >>> Pack(seq_len=2048).axes()
+    {'seq': 2048}
+    """
+
+    seq_len: int = attrs.field(validator=at_least(2, "A row holds a token and end-of-text at least: try 2048."))
+    min_document: int = attrs.field(
+        default=16, validator=at_least(0, "Give 0 to keep any piece, however short."), kw_only=True
+    )
+
+    def __call__(self, walks: Iterator[Walk]) -> Iterator[PackedSequence]:
+        """Yield one row per walk."""
+        for walk in walks:
+            row = self.row(walk)
+            for reason, told in PACK_DROPS.items():
+                drop(told, count=row.dropped.get(reason, 0), example=row.ids[-1])
+            left_out = len(walk.documents) - len(row.ids)
+            drop("document without room in the row", count=left_out, example=row.ids[-1])
+            yield row
+
+    def axes(self) -> Mapping[str, int]:
+        """A row has `seq_len` tokens."""
+        return {"seq": self.seq_len}
+
+    def row(self, walk: Walk) -> PackedSequence:
+        """The row of one walk."""
+        lengths = self._lengths(walk)
+        kept = np.flatnonzero(lengths)
+        starts = np.zeros(len(walk.documents) + 1, np.int32)
+        np.cumsum(lengths, out=starts[1:])
+        length, end_of_text = int(starts[-1]), _end_of_text(walk)
+        tokens = np.full(self.seq_len, end_of_text, walk.documents[0].tokens.dtype)
+        for number in kept.tolist():
+            # The last token of the slice stays end-of-text, whether or not the document is cut.
+            tokens[starts[number] : starts[number + 1] - 1] = walk.documents[number].tokens[: lengths[number] - 1]
+        edges, lost = _moved(walk, lengths, starts)
+        dropped = dict(walk.dropped)
+        for reason, count in lost.items():
+            if count:
+                dropped[reason] = dropped.get(reason, 0) + count
+        return PackedSequence(
+            tokens=tokens,
+            starts=starts[kept],
+            ids=tuple(walk.documents[number].id for number in kept.tolist()),
+            edges=edges,
+            length=length,
+            end_of_text=end_of_text,
+            dropped=dropped,
+        )
+
+    def _lengths(self, walk: Walk) -> Int32[np.ndarray, "documents"]:
+        """Tokens that each document keeps; 0 for those left out."""
+        lengths = np.zeros(len(walk.documents), np.int32)
+        room = self.seq_len
+        for visit, number in enumerate(np.argsort(walk.visited, kind="stable").tolist()):
+            document = walk.documents[number]
+            whole = len(document.tokens)
+            if whole > room and visit > 0 and room < self._least(document):
+                break
+            lengths[number] = min(whole, room)
+            room -= int(lengths[number])
+            if room == 0:
+                break
+        return lengths
+
+    def _least(self, document: TokenizedDocument) -> int:
+        """Tokens without which a cut document is not worth its place: title line, `min_document`, end-of-text."""
+        return len(document.title.encode("utf-8", "surrogatepass")) + _TITLE_MARKS + self.min_document + 1
+
+
+def _end_of_text(walk: Walk) -> int:
+    if not walk.documents:
+        raise refusal(
+            "Pack", got="a walk without documents", wanted="a root at least", remedy="Check the stage before Pack."
+        )
+    ends = {int(document.tokens[-1]) if len(document.tokens) else None for document in walk.documents}
+    end = ends.pop()
+    if ends or end is None:
+        raise refusal(
+            f"Pack, in the walk from {walk.documents[int(walk.visited.argmin())].id!r}",
+            got="documents that end with different tokens, or have none",
+            wanted="end-of-text as the last token of every document",
+            remedy="Tokenize all documents with one tokenizer.",
+        )
+    return end
+
+
+def _moved(
+    walk: Walk, lengths: Int32[np.ndarray, "documents"], starts: Int32[np.ndarray, "offsets"]
+) -> tuple[Int32[np.ndarray, "edges 3"], dict[str, int]]:
+    """The walk's edges in the row, and why the others are lost."""
+    linker, target, position = walk.edges.T
+    is_cut = position >= lengths[linker] - 1  # the last token is end-of-text: no link is completed there
+    is_homeless = ~is_cut & (lengths[target] == 0)
+    stays = ~is_cut & ~is_homeless
+    number = np.cumsum(lengths > 0) - 1
+    linker, target, position = linker[stays], target[stays], position[stays]
+    edges = np.stack([number[linker], number[target], starts[linker] + position], axis=1).astype(np.int32)
+    return edges, {"cut": int(is_cut.sum()), "no room": int(is_homeless.sum())}

@@ -1,0 +1,113 @@
+"""Rows that are packed once, kept on disk, found again by the next run, and read at random.
+
+The directory is named by the fingerprint of all that leads to the rows (dump, tokenizer, policy, seed, seq_len), so
+another setting is another directory and nothing stale can be read. It appears whole or not at all.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from gptlab.graph.errors import refusal
+from gptlab.packing.row_store import RowStore, write_rows
+from gptlab.pipeline.observe import Drops, drop, observer, say, track, watching
+from gptlab.pipeline.protocols import HasAxes, PreCached, Source
+from gptlab.pipeline.signature import yields
+from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
+from gptlab.storage.jsonfiles import pretty_json, read_json
+from gptlab.types import PackedSequence
+
+_KIND = "packed-rows-1"  # the number goes up when packing changes, so that old rows are made again
+
+
+def _yields_rows(instance: object, attribute: Any, value: object) -> None:
+    found = yields(value)
+    if found is not PackedSequence:
+        raise refusal(
+            "PackedRows.rows",
+            got=f"a source of {getattr(found, '__name__', found)}",
+            wanted="a source of PackedSequence",
+            remedy="End the pipeline with Pack or Concatenate.",
+        )
+
+
+@attrs.frozen
+class PackedRows:
+    """The rows of a source, kept on disk: a seekable source, and a sequence.
+
+    What was dropped while the rows were made is kept beside them and told again when they are found, so that a run
+    that reuses them shows the same table.
+
+    Args:
+        rows: where they come from; read once. It must end.
+        cache: where they are kept.
+    """
+
+    rows: Source[PackedSequence] = attrs.field(validator=_yields_rows)
+    cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False, kw_only=True)
+
+    @cached_property
+    def directory(self) -> Path:
+        """Where the rows are, or will be."""
+        return self.cache / f"{_KIND}-{fingerprint(self)}"
+
+    def pre_cache(self) -> None:
+        """Make the rows where they are missing: all of them or, when interrupted, none."""
+        if is_complete(self.directory, _KIND):
+            if not self._opened:
+                self._find()
+            return
+        self._opened.clear()
+        if isinstance(self.rows, PreCached):
+            self.rows.pre_cache()
+        with new_directory(self.directory, kind=_KIND) as directory:
+            with watching(Drops(onward=observer())) as drops:
+                rows = track(self.rows.get_data_generator(), "pack rows", unit="rows")
+                summary = write_rows(rows, directory)
+            told = {reason: [count, drops.examples[reason]] for reason, count in drops.counts.items()}
+            (directory / "drops.json").write_text(pretty_json(told), encoding="utf-8")
+        say(f"Packed {summary}.")
+        self._opened.append(RowStore.open(self.directory))
+
+    def get_data_generator(self, start: int = 0) -> Iterator[PackedSequence]:
+        """The rows from number `start` on, in the order in which they were made."""
+        store = self._store()
+        for number in range(start, len(store)):
+            yield store[number]
+
+    def __len__(self) -> int:
+        """How many rows there are; makes them where they are missing."""
+        return len(self._store())
+
+    def __getitem__(self, number: int) -> PackedSequence:
+        """Row `number`; negative numbers count from the end.
+
+        Raises:
+            IndexError: there are fewer rows.
+        """
+        return self._store()[number]
+
+    def axes(self) -> Mapping[str, Any]:
+        """The axes of the rows, as far as their source claims any."""
+        return self.rows.axes() if isinstance(self.rows, HasAxes) else {}
+
+    @cached_property
+    def _opened(self) -> list[RowStore]:
+        """The open store, once there is one: no part of the value."""
+        return []
+
+    def _store(self) -> RowStore:
+        if not self._opened:
+            self.pre_cache()
+        return self._opened[0]
+
+    def _find(self) -> None:
+        """Open rows that an earlier run made, and tell again what it dropped."""
+        store = RowStore.open(self.directory)
+        say(f"Found {store.summary}, in {self.directory}.")
+        for reason, (count, example) in read_json(self.directory / "drops.json").items():
+            drop(reason, count=count, example=example)
+        self._opened.append(store)
