@@ -6,6 +6,7 @@ name, and every message names the path of the field (`config.model.width`). Clas
 those of gptlab and of packages that the caller allows are made.
 """
 
+import collections.abc
 import enum
 import typing
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -34,10 +35,11 @@ from gptlab.storage.names import import_from_nested_path, name_of, nearest
 Restore = Callable[[dict[str, Any]], Any]
 """Makes the value of an object with the key "saved" or "array", which lies in files beside the configuration."""
 
+_SEQUENCES = (tuple, list, collections.abc.Sequence, collections.abc.Collection)
 _ATOMS = (bool, int, float, str, type(None))
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """One value that does not fit; its path is added on the way up."""
 
     def __init__(self, got: str, wanted: str, do: str = "Correct the value, or remove it for the default.") -> None:
@@ -71,112 +73,150 @@ def decode(data: Any, restore: Restore, allow: tuple[str, ...], where: str = "co
     """The value of some JSON; `restore` reads what lies in files."""
     try:
         check_depth(data)
-        return _converter(restore, allow).structure(data, Any)
+        return _Reading(restore, allow).converter.structure(data, Any)
     except (ValueError, TypeError, CattrsError) as error:
         path, cause = next(_causes(error, (where,)))
         raise _explained(".".join(path), cause) from error
 
 
-def _converter(restore: Restore, allow: tuple[str, ...]) -> Converter:
-    """A converter for one reading, which knows what may be named and where files lie."""
-    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    made: dict[type, Callable[[Any, Any], Any]] = {}
+class _Reading:
+    """One reading of a configuration: a converter that knows what may be named and where files lie."""
 
-    def inner(data: Any, hint: Any, key: int | str) -> Any:
+    def __init__(self, restore: Restore, allow: tuple[str, ...]) -> None:
+        self.restore = restore
+        self.allow = allow
+        self.made: dict[type, Callable[[Any, Any], Any]] = {}
+        self.converter = Converter(forbid_extra_keys=True, detailed_validation=True)
+        for kind in (bool, int, str):
+            self.converter.register_structure_hook(kind, _exactly)
+        self.converter.register_structure_hook(float, _float)
+        self.converter.register_structure_hook(Path, _path)
+        hooks: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
+            (lambda hint: hint is type(None), _exactly),
+            (lambda hint: attrs.has(typing.get_origin(hint) or hint), self.attrs_value),
+            (lambda hint: typing.get_origin(hint) is Literal, _literal),
+            (lambda hint: isinstance(hint, type) and issubclass(hint, enum.Enum), _enum),
+            (_is_container, self.container),
+            (_is_array, self.array),
+            (
+                lambda hint: hint in (Any, object) or typing.get_origin(hint) is collections.abc.Callable,
+                self.anything,
+            ),
+            (is_protocol, self.protocol),
+            (is_union, self.union),
+        )
+        for applies, hook in hooks:
+            self.converter.register_structure_hook_func(applies, hook)
+
+    def item(self, data: Any, hint: Any, key: int | str) -> Any:
         """Structure one item of a container, noting where it stood."""
         try:
-            return converter.structure(data, hint)
+            return self.converter.structure(data, hint)
         except (ValueError, TypeError, CattrsError) as error:
             error.__notes__ = [*getattr(error, "__notes__", []), IterableValidationNote("", key, hint)]
             raise IterableValidationError("", [error], hint) from error
 
-    def attrs_value(data: Any, hint: Any) -> Any:
+    def attrs_value(self, data: Any, hint: Any) -> Any:
+        """A value of the class that the data names, which must be the field's or below it."""
         origin = typing.get_origin(hint) or hint
-        if "saved" in _need(data, dict, f"an object with the fields of {name_of(origin)}"):
-            return _need(restore(data), origin, name_of(origin))
-        kind = import_from_nested_path(_text(data["class"]), allow=allow) if "class" in data else origin
-        if not isinstance(kind, type) or not attrs.has(kind) or not issubclass(kind, origin):
-            raise Refused(name_of(kind), f"{name_of(origin)}, made by attrs")
-        if kind not in made:
-            field_hints(kind)
-            made[kind] = make_dict_structure_fn(kind, converter, _cattrs_use_alias=True)
-        return made[kind]({key: item for key, item in data.items() if key != "class"}, kind)
+        _need(data, dict, f"an object with the fields of {name_of(origin)}")
+        if data.keys() == {"class", "saved"}:
+            return _need(self.restore(data), origin, name_of(origin))
+        kind = self.named(data["class"], type, "a class") if "class" in data else origin
+        if not attrs.has(kind) or not issubclass(kind, origin):
+            raise RefusedError(name_of(kind), f"{name_of(origin)}, made by attrs")
+        if kind not in self.made:
+            field_hints(kind)  # resolves names in quotes
+            self.made[kind] = make_dict_structure_fn(kind, self.converter, _cattrs_use_alias=True)
+        return self.made[kind]({key: item for key, item in data.items() if key != "class"}, kind)
 
-    def anything(data: Any, hint: Any) -> Any:
-        match data:
-            case {"saved": _} | {"array": _}:
-                return restore(data)
-            case {"class": name}:
-                return attrs_value(data, import_from_nested_path(_text(name), allow=allow))
-            case {"function": str(name), **rest} if not rest:
-                return _need(import_from_nested_path(name, allow=allow), FunctionType, "a function")
-            case {"method": str(name), "of": owner, **rest} if not rest:
-                return _method(inner(owner, Any, "of"), name)
-            case {"path": str(path), **rest} if not rest:
-                return Path(path)
-            case {"enum": str(name), "name": member, **rest} if not rest:
-                return _enum(member, import_from_nested_path(name, allow=allow))
-            case {"frozenset": list(items), **rest} if not rest:
-                return frozenset(inner(item, Any, i) for i, item in enumerate(items))
-            case dict():
-                return {key: inner(item, Any, key) for key, item in data.items()}
-            case list():
-                return tuple(inner(item, Any, i) for i, item in enumerate(data))
+    def anything(self, data: Any, hint: Any) -> Any:
+        """What the data say they are, where the field does not."""
+        if isinstance(data, dict):
+            tagged = self.tagged(data)
+            return {key: self.item(item, Any, key) for key, item in data.items()} if tagged is None else tagged
+        if isinstance(data, list):
+            return tuple(self.item(item, Any, index) for index, item in enumerate(data))
         return _need(data, _ATOMS, "a value of JSON")
 
-    def container(data: Any, hint: Any) -> Any:
+    def tagged(self, data: dict[str, Any]) -> Any:
+        """What an object stands for by its tag; None where it has none and is a mapping."""
+        value: Any = None
+        match data:
+            case {"array": str(), **rest} if not rest:
+                value = self.restore(data)
+            case {"class": _, "saved": str(), **rest} if not rest:
+                value = self.restore(data)
+            case {"class": name}:
+                value = self.attrs_value(data, self.named(name, type, "a class"))
+            case {"function": name, **rest} if not rest:
+                value = self.named(name, FunctionType, "a function")
+            case {"method": str(name), "of": owner, **rest} if not rest:
+                value = _method(self.item(owner, Any, "of"), name)
+            case {"path": str(path), **rest} if not rest:
+                value = Path(path)
+            case {"enum": name, "name": member, **rest} if not rest:
+                value = _enum(member, self.named(name, type, "an enum"))
+            case {"frozenset": list(items), **rest} if not rest:
+                value = frozenset(self.item(item, Any, index) for index, item in enumerate(items))
+        return value
+
+    def container(self, data: Any, hint: Any) -> Any:
+        """A tuple, list, set or mapping, item by item."""
         kind = typing.get_origin(hint) or hint
         if issubclass(kind, Mapping):
             keys, values = typing.get_args(hint) or (Any, Any)
             entries = _need(data, dict, "an object").items()
-            return {inner(key, keys, key): inner(item, values, key) for key, item in entries}
+            return {self.item(key, keys, key): self.item(item, values, key) for key, item in entries}
         if issubclass(kind, Set) and isinstance(data, dict) and data.keys() == {"frozenset"}:
             data = data["frozenset"]
         items = _need(data, list, "a list")
         sized = typing.get_args(hint)
         if kind is tuple and sized and sized[-1] is not Ellipsis and len(items) != len(sized):
-            raise Refused(f"{len(items)} items", f"{len(sized)} items")
-        made_of = [inner(item, item_hint(hint, i), i) for i, item in enumerate(items)]
-        return made_of if kind is list else frozenset(made_of) if issubclass(kind, Set) else tuple(made_of)
+            raise RefusedError(f"{len(items)} items", f"{len(sized)} items")
+        made = [self.item(item, item_hint(hint, index), index) for index, item in enumerate(items)]
+        if kind is list:
+            return made
+        return frozenset(made) if issubclass(kind, Set) else tuple(made)
 
-    def union(data: Any, hint: Any) -> Any:
-        return _union(data, typing.get_args(hint), converter)
+    def union(self, data: Any, hint: Any) -> Any:
+        """The member that fits; where there is one beside None, its own error is the error."""
+        choices = [choice for choice in typing.get_args(hint) if choice is not type(None)]
+        if data is None and len(choices) < len(typing.get_args(hint)):
+            return None
+        if len(choices) == 1:
+            return self.converter.structure(data, choices[0])
+        # An int is an int where the union has float too, whichever is written first.
+        for choice in sorted(choices, key=lambda choice: choice is not type(data)):
+            try:
+                return self.converter.structure(data, choice)
+            except (ValueError, TypeError, CattrsError):
+                continue
+        raise RefusedError(_shown(data), " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices))
 
-    def protocol(data: Any, hint: Any) -> Any:
-        return _conforming(anything(data, Any), hint)
+    def protocol(self, data: Any, hint: Any) -> Any:
+        """Anything that has the members of the Protocol."""
+        value = self.anything(data, Any)
+        if missing := [name for name in members(hint) if not hasattr(value, name)]:
+            wanted = (typing.get_origin(hint) or hint).__name__
+            raise RefusedError(f"{type(value).__name__}, which has no {', '.join(missing)}", f"a {wanted}")
+        return value
 
-    def array(data: Any, hint: Any) -> Any:
-        return _need(restore(_need(data, dict, "an array")), hint, f"an array of type {hint.__name__}")
+    def array(self, data: Any, hint: Any) -> Any:
+        """An array from its file, of the dtype and shape that the field asks for."""
+        return _need(self.restore(_need(data, dict, "an array")), hint, f"an array of type {hint.__name__}")
 
-    for kind, hook in ((bool, _exactly), (int, _exactly), (str, _exactly), (float, _float), (Path, _path)):
-        converter.register_structure_hook(kind, hook)
-    for applies, hook in (
-        (lambda hint: hint is type(None), _exactly),
-        (lambda hint: attrs.has(typing.get_origin(hint) or hint), attrs_value),
-        (lambda hint: typing.get_origin(hint) is Literal, _literal),
-        (lambda hint: isinstance(hint, type) and issubclass(hint, enum.Enum), _enum),
-        (_is_container, container),
-        (_is_array, array),
-        (lambda hint: hint is Any or hint is object, anything),
-        (lambda hint: typing.get_origin(hint) is Callable, anything),
-        (is_protocol, protocol),
-        (is_union, union),
-    ):
-        converter.register_structure_hook_func(applies, hook)
-    return converter
+    def named(self, name: Any, kind: Any, wanted: str) -> Any:
+        """The class or function of a name in the data."""
+        found = import_from_nested_path(_need(name, str, "an import path"), allow=self.allow)
+        if not isinstance(found, kind):
+            raise RefusedError(f"{name}, a {type(found).__name__}", wanted)
+        return found
 
 
 def _is_container(hint: Any) -> bool:
     kind = typing.get_origin(hint) or hint
-    return (
-        isinstance(kind, type)
-        and (kind in (tuple, list) or issubclass(kind, Mapping | Set))
-        or (
-            isinstance(kind, type)
-            and kind.__module__ == "collections.abc"
-            and kind.__name__ in ("Sequence", "Collection")
-        )
-    )
+    return isinstance(kind, type) and (kind in _SEQUENCES or issubclass(kind, Mapping | Set))
 
 
 def _is_array(hint: Any) -> bool:
@@ -186,17 +226,13 @@ def _is_array(hint: Any) -> bool:
 def _need(value: Any, kind: Any, wanted: str) -> Any:
     if isinstance(value, kind):
         return value
-    raise Refused(_shown(value), wanted)
-
-
-def _text(name: Any) -> str:
-    return str(_need(name, str, "the import path of a class"))
+    raise RefusedError(_shown(value), wanted)
 
 
 def _exactly(value: Any, kind: Any) -> Any:
     if type(value) is kind and not (kind is int and abs(value) >= 1 << 64):
         return value
-    raise Refused(
+    raise RefusedError(
         _shown(value), {bool: "true or false", int: "an int within 64 bits", str: "a string"}.get(kind, "null")
     )
 
@@ -204,7 +240,7 @@ def _exactly(value: Any, kind: Any) -> Any:
 def _float(value: Any, kind: Any) -> float:
     if type(value) in (int, float) or (type(value) is str and value in ("nan", "inf", "-inf")):
         return float(value)
-    raise Refused(_shown(value), "a float")
+    raise RefusedError(_shown(value), "a float")
 
 
 def _path(value: Any, kind: Any) -> Path:
@@ -217,49 +253,25 @@ def _literal(value: Any, hint: Any) -> Any:
         if type(choice) is type(value) and choice == value:
             return choice
     choices = [str(choice) for choice in typing.get_args(hint)]
-    raise Refused(_shown(value), f"one of {', '.join(choices)}", nearest(str(value), choices))
+    raise RefusedError(_shown(value), f"one of {', '.join(choices)}", nearest(str(value), choices))
 
 
 def _enum(value: Any, kind: Any) -> Any:
     if not isinstance(kind, type) or not issubclass(kind, enum.Enum):
-        raise Refused(_shown(kind), "an enum")
+        raise RefusedError(_shown(kind), "an enum")
     if isinstance(value, dict) and value.keys() == {"enum", "name"}:
         value = value["name"]
     names = list(kind.__members__)
     if not isinstance(value, str) or value not in names:
-        raise Refused(_shown(value), f"one of {', '.join(names)}", nearest(str(value), names))
+        raise RefusedError(_shown(value), f"one of {', '.join(names)}", nearest(str(value), names))
     return kind[value]
-
-
-def _union(data: Any, members_: tuple[Any, ...], converter: Converter) -> Any:
-    """The member that fits; where there is one beside None, its own error is the error."""
-    if data is None and type(None) in members_:
-        return None
-    real = [member for member in members_ if member is not type(None)]
-    if len(real) == 1:
-        return converter.structure(data, real[0])
-    # An int is an int where the union has both, whichever is written first.
-    for member in sorted(real, key=lambda member: member is not type(data)):
-        try:
-            return converter.structure(data, member)
-        except (ValueError, TypeError, CattrsError):
-            continue
-    raise Refused(_shown(data), " or ".join(getattr(member, "__name__", str(member)) for member in real))
 
 
 def _method(owner: Any, name: str) -> Any:
     method = None if name.startswith("_") else getattr(owner, name, None)
     if isinstance(method, MethodType):
         return method
-    raise Refused(f"the method {name!r}", f"a public method of {type(owner).__name__}")
-
-
-def _conforming(value: Any, protocol: Any) -> Any:
-    missing = [name for name in members(protocol) if not hasattr(value, name)]
-    if missing:
-        wanted = getattr(typing.get_origin(protocol) or protocol, "__name__", str(protocol))
-        raise Refused(f"{type(value).__name__}, which has no {', '.join(missing)}", f"a {wanted}")
-    return value
+    raise RefusedError(f"the method {name!r}", f"a public method of {type(owner).__name__}")
 
 
 def _shown(value: Any) -> str:
@@ -267,7 +279,9 @@ def _shown(value: Any) -> str:
 
 
 def _no_files(data: dict[str, Any]) -> Any:
-    raise Refused("a reference to saved files", "a configuration by itself", "Use load_from_dir on its directory.")
+    raise RefusedError(
+        "a reference to saved files", "a configuration by itself", "Use load_from_dir on its directory."
+    )
 
 
 def _causes(error: BaseException, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], BaseException]]:
@@ -295,7 +309,7 @@ def _explained(where: str, error: BaseException) -> StorageError:
         )
     if isinstance(error, KeyError):
         return StorageError(where, got="nothing", wanted="a value: the field has no default", do="Add it.")
-    if isinstance(error, Refused):
+    if isinstance(error, RefusedError):
         return StorageError(where, got=error.got, wanted=error.wanted, do=error.do)
     got = f"{error.where}: {error.got}" if isinstance(error, StorageError) else str(error)
     wanted = error.wanted if isinstance(error, StorageError) else "a value that its class accepts"

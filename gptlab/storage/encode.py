@@ -10,6 +10,7 @@ what it holds. What JSON does not have is tagged, unless the field's type alread
     tuple          a list; frozenset: a sorted list in a field so typed, else {"frozenset": [...]}
 """
 
+import collections.abc
 import enum
 import hashlib
 import math
@@ -67,40 +68,42 @@ def encode(value: Any, special: Special, hint: Any = Any, path: tuple[str, ...] 
     if (done := special(value, path)) is not None:
         return done
     hint = plain(hint)
+    if isinstance(value, enum.Enum):
+        return value.name if hint is type(value) else {"enum": _name(type(value), path), "name": value.name}
+    if isinstance(value, float) or (hint is float and type(value) is int):
+        return _float(float(value))
+    if value is None or isinstance(value, bool | str | int):
+        return _atom(value, path)
+    if attrs.has(type(value)):
+        return _attrs(value, special, path)
+    return _compound(value, special, hint, path)
+
+
+def _compound(value: Any, special: Special, hint: Any, path: tuple[str, ...]) -> Any:
+    """Containers, and what JSON needs a tag for."""
+    encoded: Any = None
     match value:
-        case bool() | None | str() if not isinstance(value, enum.Enum):
-            return value
-        case int() if not isinstance(value, enum.Enum):
-            return _float(float(value)) if hint is float else _int(value, path)
-        case float():
-            return _float(float(value))
-        case enum.Enum():
-            return value.name if hint is type(value) else {"enum": _name(type(value), path), "name": value.name}
         case PurePath():
-            return str(value) if hint is Path else {"path": str(value)}
+            encoded = str(value) if hint is Path else {"path": str(value)}
         case tuple() | list():
-            if isinstance(value, list) and typing.get_origin(hint) is not list and hint is not list:
+            if isinstance(value, list) and (typing.get_origin(hint) or hint) is not list:
                 raise _refused(path, value, "a tuple where the field's type does not say list", "Use a tuple.")
-            items = (encode(item, special, item_hint(hint, i), (*path, str(i))) for i, item in enumerate(value))
-            return list(items)
+            encoded = [encode(item, special, item_hint(hint, i), (*path, str(i))) for i, item in enumerate(value)]
         case Set():
             inner = [encode(item, special, item_hint(hint, 0), (*path, str(i))) for i, item in enumerate(value)]
             inner.sort(key=canonical_json)
-            return inner if typing.get_origin(hint) in (frozenset, set) else {"frozenset": inner}
+            encoded = inner if typing.get_origin(hint) in (frozenset, collections.abc.Set) else {"frozenset": inner}
         case Mapping():
-            return _mapping(value, special, hint, path)
+            encoded = _mapping(value, special, hint, path)
         case types.FunctionType():
-            return {"function": _name(value, path)}
+            encoded = {"function": _name(value, path)}
         case types.MethodType():
-            return {"method": value.__name__, "of": encode(value.__self__, special, Any, (*path, "of"))}
-    if attrs.has(type(value)):
-        return _attrs(value, special, path)
-    raise _refused(
-        path,
-        value,
-        "an attrs value, a module-level function, or plain data",
-        "Make its class attrs.frozen, or give it save_to_dir and load_from_dir and save it by gptlab.storage.save_to_dir.",
-    )
+            owner = encode(value.__self__, special, Any, (*path, "of"))
+            encoded = {"method": value.__name__, "of": owner}
+        case _:
+            wanted = "an attrs value, a module-level function, or plain data"
+            raise _refused(path, value, wanted, "Make its class attrs.frozen, or save it by its own save_to_dir.")
+    return encoded
 
 
 def _attrs(value: Any, special: Special, path: tuple[str, ...], skip: Callable[[Any], bool] | None = None) -> Any:
@@ -140,10 +143,10 @@ def _identity(value: Any, path: tuple[str, ...]) -> Any:
     return {**encoded, "content": content(value)} if content else encoded
 
 
-def _int(value: int, path: tuple[str, ...]) -> int:
-    if abs(value) >= 1 << 64:
+def _atom(value: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, int) and abs(value) >= 1 << 64:
         raise _refused(path, value, "an int within 64 bits", "Use a smaller number.")
-    return int(value)
+    return value
 
 
 def _float(value: float) -> Any:

@@ -1,5 +1,6 @@
 """Reading the types that fields are declared with."""
 
+import inspect
 import types
 import typing
 from collections.abc import Mapping
@@ -65,5 +66,5 @@ def members(protocol: Any) -> list[str]:
     found: set[str] = set()
     for base in origin.__mro__:
         if getattr(base, "_is_protocol", False) and base is not typing.Protocol:
-            found |= {*vars(base), *base.__dict__.get("__annotations__", {})}
+            found |= {*vars(base), *inspect.get_annotations(base)}
     return sorted(name for name in found if not name.startswith("_") or name == "__call__")

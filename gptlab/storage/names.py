@@ -117,5 +117,5 @@ def _refused(name: str, allowed: tuple[str, ...]) -> StorageError:
         name[:200],
         got="a name that may not be called from a file",
         wanted=f"a class or function defined in {' or '.join(allowed)}",
-        do=f'If you trust that package, say allow=("{name.split(".")[0][:50]}",); otherwise do not load this.',
+        do=f'If you trust that package, say allow=("{name.partition(".")[0][:50]}",); otherwise do not load this.',
     )

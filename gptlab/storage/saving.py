@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gptlab import __version__
-from gptlab.storage.decode import Refused, decode
+from gptlab.storage.decode import RefusedError, decode
 from gptlab.storage.directories import new_directory, verify
 from gptlab.storage.encode import encode
 from gptlab.storage.errors import StorageError
@@ -95,7 +95,7 @@ def load_from_dir(directory: Path, *, allow: tuple[str, ...] = ()) -> Any:
                 return _load_own(_inside(directory, name), kind, allow)
             case {"array": str(name), **rest} if not rest:
                 return _read_array(_inside(directory, name))
-        raise Refused(f"{reference!r:.80}", "a reference to saved files as save_to_dir writes it")
+        raise RefusedError(f"{reference!r:.80}", "a reference to saved files as save_to_dir writes it")
 
     return decode(data["value"], restore, allow, str(directory / CONFIG))
 
@@ -127,7 +127,7 @@ def saves_itself(value: Any) -> bool:
 def _load_own(directory: Path, name: str, allow: tuple[str, ...]) -> Any:
     kind = import_from_nested_path(name, allow=allow)
     if not isinstance(getattr(kind, "load_from_dir", None), types.MethodType):
-        raise Refused(name, "a class with the class method load_from_dir")
+        raise RefusedError(name, "a class with the class method load_from_dir")
     return kind.load_from_dir(directory)
 
 
@@ -147,7 +147,9 @@ def _inside(directory: Path, name: str) -> Path:
     """A path below `directory` without `..` and without links on the way."""
     path = PurePosixPath(name)
     if not _is_plain(path):
-        raise Refused(f"the path {name!r:.80}", "a path inside the saved directory", "Do not trust this directory.")
+        raise RefusedError(
+            f"the path {name!r:.80}", "a path inside the saved directory", "Do not trust this directory."
+        )
     target = directory
     for part in path.parts:
         target = target / part
@@ -173,15 +175,15 @@ def _read_array(path: Path) -> Any:
     """An array, whose header must agree with the size of the file before anything is allocated."""
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Refused("no regular file", "a .npy file")
+            raise RefusedError("no regular file", "a .npy file")
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
         if read is None:
-            raise Refused(f"a .npy file of version {version}", "version 1.0 or 2.0")
+            raise RefusedError(f"a .npy file of version {version}", "version 1.0 or 2.0")
         shape, _, dtype = read(file, max_header_size=_HEADER)
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         left = os.fstat(file.fileno()).st_size - file.tell()
         if dtype.hasobject or size != left or min(shape, default=0) < 0:
-            raise Refused(f"a .npy header of {dtype} {shape} over {left:,} bytes", "a header that fits its file")
+            raise RefusedError(f"a .npy header of {dtype} {shape} over {left:,} bytes", "a header that fits its file")
         file.seek(0)
         return np.load(file, allow_pickle=False)
