@@ -1,25 +1,54 @@
 """Run directories, logging, what a person sees while a run works and after it, and the command line."""
 
+from gptlab.experiment.cli import main
 from gptlab.experiment.console import ConsoleObserver
 from gptlab.experiment.errors import ExperimentError, explain_os_error, four_parts
 from gptlab.experiment.logger import capturing, close_logger, make_logger
+from gptlab.experiment.plot_losses import plot_losses, read_metrics
+from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
 from gptlab.experiment.recipe_file import recipe_text, root_file
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
+from gptlab.experiment.session import Session, make_console, running
+from gptlab.experiment.tables import (
+    Comparison,
+    comparison_table,
+    comparisons,
+    drops_table,
+    figures_table,
+    next_table,
+    places_table,
+    show,
+)
 
 __all__ = [
+    "Comparison",
     "ConsoleObserver",
     "ExperimentError",
     "RunDirectory",
+    "Session",
     "capturing",
     "close_logger",
+    "comparison_table",
+    "comparisons",
+    "drops_table",
     "explain_os_error",
+    "figures_table",
     "four_parts",
     "latest_unfinished",
+    "main",
+    "make_console",
     "make_logger",
+    "next_table",
+    "places_table",
+    "plot_losses",
+    "plot_mask",
     "print0",
     "rank_from_environment",
+    "read_metrics",
     "recipe_text",
     "root_file",
+    "running",
     "runs",
+    "show",
 ]
