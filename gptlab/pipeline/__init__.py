@@ -1,10 +1,12 @@
 """Contracts between parts, their composition, and what a run tells whoever watches. No torch."""
 
 from gptlab.pipeline.axes import AtMost
-from gptlab.pipeline.compose import Pipeline, SourcePipeline, StagePipeline, pipeline, then
+from gptlab.pipeline.compose import pipeline, then
 from gptlab.pipeline.errors import ContractError
 from gptlab.pipeline.observe import Drops, Observer, drop, progress, say, track, watching
+from gptlab.pipeline.pipelines import Pipeline, SourcePipeline, StagePipeline
 from gptlab.pipeline.signature import takes, yields
+from gptlab.pipeline.subtype import fits
 
 __all__ = [
     "AtMost",
@@ -15,6 +17,7 @@ __all__ = [
     "SourcePipeline",
     "StagePipeline",
     "drop",
+    "fits",
     "pipeline",
     "progress",
     "say",

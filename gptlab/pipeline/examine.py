@@ -34,9 +34,12 @@ Examine = Callable[[Any, "Scope", str], None]
 class Mismatch(Exception):  # noqa: N818  (never leaves the check: ContractError does)
     """What was found is not what was wanted."""
 
-    def __init__(self, path: str, found: str, wanted: str, why: str = "", axis: str = "") -> None:
+    def __init__(  # noqa: PLR0917
+        self, path: str, found: str, wanted: str, why: str = "", axis: str = "", closeness: int = 0
+    ) -> None:
         super().__init__(found)
         self.path, self.found, self.wanted, self.why, self.axis = path, found, wanted, why, axis
+        self.closeness = closeness  # of a union's members the one that came closest is the one to explain
 
 
 @attrs.define
@@ -170,15 +173,19 @@ def _union(hint: Any) -> Examine:
                 examine(item, scope, path)
             except Mismatch as mismatch:
                 scope.sizes, scope.many, scope.later = state
-                if closest is None or (len(mismatch.path), mismatch.why) > (len(closest.path), closest.why):
+                if closest is None or _close(mismatch) > _close(closest):
                     closest = mismatch
             else:
                 return
-        if closest is not None and (closest.why or closest.path != path):
+        if closest is not None and (closest.closeness or closest.path != path):
             raise closest
         raise Mismatch(path, found(item), show(hint))
 
     return examine_union
+
+
+def _close(mismatch: Mismatch) -> tuple[int, int]:
+    return len(mismatch.path), mismatch.closeness
 
 
 def _tuple(hint: Any) -> Examine:
@@ -241,7 +248,7 @@ def _array(hint: Any) -> Examine:
             else:
                 _with_many(dims, many, shape, scope, path)
         except _Wrong as wrong:
-            raise Mismatch(path, found(item), show(hint), str(wrong), wrong.axis) from None
+            raise Mismatch(path, found(item), show(hint), str(wrong), wrong.axis, closeness=1) from None
 
     def _each(dims: tuple[Dim, ...], shape: tuple[int, ...], scope: Scope, path: str) -> None:
         for dim, size in zip(dims, shape, strict=True):

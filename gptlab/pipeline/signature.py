@@ -260,7 +260,7 @@ def _attribute(part: Any, owner: Any, path: str) -> object:
 
 
 def _type_arguments(owner: Any) -> Mapping[Any, Any]:
-    """What a value's type variables stand for: as written (`Take[int](3)`), by its bases, or by its fields' values."""
+    """What a value's type variables stand for: as written (`Take[int](3)`), by its bases, or by its fields."""
     hint = getattr(owner, "__orig_class__", type(owner))
     bound = dict(class_bindings(hint))
     free = frozenset(getattr(type(owner), "__parameters__", ())) - bound.keys()
