@@ -86,14 +86,14 @@ def rebuild(hint: Any, change: Callable[[Any], Any]) -> Any:  # noqa: PLR0911  (
     return origin[changed if len(changed) > 1 else changed[0]] if origin is not None else hint
 
 
-def substitute(hint: Any, bound: Mapping[TypeVar, Any]) -> Any:
-    """`hint` with types for its variables, as far as `bound` knows them.
+def substitute(hint: Any, bound: Mapping[Any, Any]) -> Any:
+    """`hint` with types for its variables (and for `Self`), as far as `bound` knows them.
 
     >>> T = TypeVar("T")
     >>> substitute(dict[str, list[T]], {T: int})
     dict[str, list[int]]
     """
-    if isinstance(hint, TypeVar):
+    if isinstance(hint, TypeVar) or hint is typing.Self:
         known = bound.get(hint, hint)
         return known if known is hint else substitute(known, bound)
     return rebuild(hint, lambda inner: substitute(inner, bound))

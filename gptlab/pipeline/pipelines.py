@@ -73,7 +73,7 @@ class SourcePipeline(Generic[T_co]):
         eq=False,
         kw_only=True,
         metadata=_NOT_IDENTITY,
-        validator=attrs.validators.optional(attrs.validators.in_(CHECKS)),
+        validator=_IS_CHECKS,
     )
 
     def __attrs_post_init__(self) -> None:
@@ -102,7 +102,7 @@ class SourcePipeline(Generic[T_co]):
         else:
             items = source.get_data_generator()
         for index in range(len(parts)):
-            items = parts[index](items) if index else items
+            items = iter(parts[index](items) if index else items)
             if index == skip_at and skip:
                 items = itertools.islice(items, skip, None)
             items = checked_items(items, self._chain, index, mode)
@@ -153,7 +153,7 @@ class StagePipeline(Generic[A_contra, T_co]):
         eq=False,
         kw_only=True,
         metadata=_NOT_IDENTITY,
-        validator=attrs.validators.optional(attrs.validators.in_(CHECKS)),
+        validator=_IS_CHECKS,
     )
 
     def __attrs_post_init__(self) -> None:
@@ -169,7 +169,7 @@ class StagePipeline(Generic[A_contra, T_co]):
         stream: Any = items
         mode = effective(self.checks)
         for index, part in enumerate(self.parts):
-            stream = checked_items(part(stream), self._chain, index, mode)
+            stream = checked_items(iter(part(stream)), self._chain, index, mode)
         return cast(Iterator[T_co], stream)
 
     def pre_cache(self) -> None:

@@ -119,23 +119,19 @@ def _lookup(kind: type, name: str, bound: Mapping[TypeVar, Any], owner: Any) -> 
     own: dict[Any, Any] = {**bound, typing.Self: owner}
     fields = field_hints(kind)
     if name in fields:
-        return substitute_self(fields[name], own)
-    found = inspect.getattr_static(kind, name, None)
+        return substitute(fields[name], own)
+    # The class and its bases alone: every class has `type.__call__` through its metaclass.
+    found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
     if isinstance(found, property) and found.fget is not None:
-        return substitute_self(typing.get_type_hints(found.fget, include_extras=True).get("return", MISSING), own)
+        return substitute(typing.get_type_hints(found.fget, include_extras=True).get("return", MISSING), own)
     if isinstance(found, classmethod | staticmethod):
         return read_method(found.__func__, own, skip=int(isinstance(found, classmethod)))
     if inspect.isroutine(found):
         return read_method(found, own, skip=1)
     for base in kind.__mro__:
         if name in inspect.get_annotations(base):
-            return substitute_self(typing.get_type_hints(base, include_extras=True)[name], own)
+            return substitute(typing.get_type_hints(base, include_extras=True)[name], own)
     return None if found is None else MISSING
-
-
-def substitute_self(hint: Any, bound: Mapping[Any, Any]) -> Any:
-    """`substitute`, with `Self` as one more variable."""
-    return bound[typing.Self] if hint is typing.Self else substitute(hint, bound)
 
 
 def read_method(function: Any, bound: Mapping[Any, Any], skip: int) -> _Method:
@@ -145,7 +141,7 @@ def read_method(function: Any, bound: Mapping[Any, Any], skip: int) -> _Method:
         hints = typing.get_type_hints(function, include_extras=True)
     except (ValueError, TypeError, NameError):  # written in C, or naming what does not exist: no annotations
         return _Method((), {})
-    return _Method(parameters, {name: substitute_self(hint, bound) for name, hint in hints.items()})
+    return _Method(parameters, {name: substitute(hint, bound) for name, hint in hints.items()})
 
 
 def method_fits(have: _Method, want: _Method, known: Known, fits: Fits) -> Verdict:

@@ -17,7 +17,17 @@ from typing import Any, ForwardRef, Literal, Never, NewType, NoReturn, TypeVar, 
 
 from gptlab.pipeline.arrays import array_fits
 from gptlab.pipeline.generics import is_generic, variance, view_as
-from gptlab.pipeline.hints import MISSING, arguments, is_array, is_protocol, is_union, show, strip, variables
+from gptlab.pipeline.hints import (
+    MISSING,
+    arguments,
+    field_hints,
+    is_array,
+    is_protocol,
+    is_union,
+    show,
+    strip,
+    variables,
+)
 from gptlab.pipeline.structural import call_fits, protocol_fits
 from gptlab.pipeline.verdict import YES, Known, Verdict, cannot_tell, no, worst
 
@@ -80,7 +90,7 @@ def _single_fits(got: Any, wanted: Any, known: Known) -> Verdict:  # noqa: PLR09
         return protocol_fits(got, wanted, known, _fits)
     if wanted_origin is collections.abc.Callable:
         return _callable_fits(got, wanted, known)
-    if wanted_origin is tuple and (typing.get_origin(got) or got) is tuple:
+    if wanted_origin is tuple and ((typing.get_origin(got) or got) is tuple or hasattr(got, "_fields")):
         return _tuple_fits(got, wanted, known)
     return _class_fits(got, wanted, known)
 
@@ -99,6 +109,8 @@ def _variable_fits(got: Any, wanted: Any, known: Known) -> Verdict:  # noqa: PLR
         if limit is not None and not _fits(wanted, limit, known).fits:
             return no(f"{show(got)} is at most {show(limit)}, not {show(wanted)}")
         known.bound[got] = wanted
+        return YES
+    if is_union(wanted) and got in typing.get_args(wanted):
         return YES
     if isinstance(got, TypeVar) and (got.__bound__ is not None or got.__constraints__):
         return worst(_fits(limit, wanted, known) for limit in got.__constraints__ or (got.__bound__,))
@@ -190,6 +202,8 @@ def _tuple_fits(got: Any, wanted: Any, known: Known) -> Verdict:
 def _elements(hint: Any) -> tuple[Any, ...] | None:
     if hint is tuple:
         return None
+    if hasattr(hint, "_fields"):  # a NamedTuple
+        return tuple(field_hints(hint).values())
     args = typing.get_args(hint)
     return () if args == ((),) else args
 
