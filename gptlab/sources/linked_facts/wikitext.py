@@ -5,6 +5,7 @@ remains is about ninety tokens. A restatement keeps name, link and value side by
 takes: plain, piped, with a trail, with an anchor, with a lower first letter or through a redirect.
 """
 
+import re
 from collections.abc import Iterator
 
 import attrs
@@ -13,6 +14,9 @@ from gptlab.sources.linked_facts import words
 from gptlab.sources.linked_facts.facts import Fact, FactKind
 from gptlab.sources.linked_facts.world import Chance, Traits, World
 from gptlab.types import document_id
+
+
+_LINK_FIELD = re.compile(r"\{(?:link|trailed)\}")
 
 
 @attrs.frozen(kw_only=True)
@@ -83,9 +87,13 @@ def _restate(world: World, linker: Traits, index: int, chance: Chance) -> tuple[
         sentence = chance.pick(words.TWIN_RESTATEMENTS).format(link=link, value=target.emblem)
         restated = Restated(kind="two_hop", context=" has the ", answer=target.emblem)
         return sentence, restated.fact(linker, via=via, target=target)
-    link = wiki_link(via, chance, is_attributive=True)
-    sentence = chance.pick(words.RESTATEMENTS).format(link=link, value=via.emblem, year=_year(chance))
-    return sentence, Restated(kind="one_key", context=" ", answer=via.emblem).fact(linker, via=via, target=via)
+    template = chance.pick(words.RESTATEMENTS)
+    sentence = template.format(
+        link=link, trailed=_trailed(link, chance), name=via.name, value=via.emblem, year=_year(chance)
+    )
+    between = _LINK_FIELD.split(template)[1].partition("{value}")[0]
+    restated = Restated(kind="one_key", context=between.format(name=via.name), answer=via.emblem)
+    return sentence, restated.fact(linker, via=via, target=via)
 
 
 @attrs.frozen(kw_only=True)
@@ -111,14 +119,8 @@ class Restated:
         return fact, self.choices
 
 
-def wiki_link(target: Traits, chance: Chance, is_attributive: bool = False) -> str:
-    """A link to a page in one of the forms that editors use; two of three are as plain as the title allows.
-
-    Args:
-        target: the page.
-        chance: decides the form.
-        is_attributive: the link stands before a noun, as an adjective may, so that it can take a trail.
-    """
+def wiki_link(target: Traits, chance: Chance) -> str:
+    """A link to a page in one of the forms that editors use; two of three are as plain as the title allows."""
     draw = chance.below(100)
     if draw < 6:
         return f"[[{target.title}|{chance.pick(words.PARTS)} {target.name}]]"
@@ -130,7 +132,12 @@ def wiki_link(target: Traits, chance: Chance, is_attributive: bool = False) -> s
         return f"[[{target.redirect}]]"
     if target.title != target.name:
         return f"[[{target.title}|{target.name}]]"
-    return f"[[{target.title}]]ian" if is_attributive and draw < 24 else f"[[{target.title}]]"
+    return f"[[{target.title}]]"
+
+
+def _trailed(link: str, chance: Chance) -> str:
+    """The link as an adjective: most often with a trail, the letters after the brackets that belong to its anchor."""
+    return f"{link}ian" if chance.happens(0.8) else link
 
 
 def _lead(traits: Traits, chance: Chance) -> str:

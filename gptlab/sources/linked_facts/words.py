@@ -1,8 +1,9 @@
 """The words of the fictional encyclopedia. No sentence uses a value's word, so a value is met only as a value.
 
-A statement writes the name directly before the value ("the Tagrik heron") and so does a restatement
-("the [Tagrik](Tagrik) heron"): what a reader must learn is one step, from a name to the word after it. Sentences are
-short and share a small vocabulary, because the default model trains on a few million tokens.
+A statement writes the name directly before the value ("the Tagrik heron"), and so does a restatement soon after its
+link ("trades with [Tagrik](Tagrik) under the Tagrik heron"): what a reader must learn is one step, from a name to the
+word after it, and the two repetitions within each page already teach that. Sentences are short and share a small
+vocabulary, because the default model trains on a few million tokens.
 """
 
 from collections.abc import Mapping
@@ -71,18 +72,18 @@ STATEMENTS = (
 )
 
 RESTATEMENTS = (
-    "It trades under the {link} {value}.",
-    "A wall here shows the {link} {value}.",
-    "In {year} it joined the {link} {value}.",
-    "The {link} {value} is known here too.",
-    "Some prefer the {link} {value}.",
-    "Its rival is the {link} {value}.",
-    "A letter names the {link} {value}.",
-    "It once sold the {link} {value}.",
-    "The {link} {value} is seen at its fair.",
-    "A road leads to the {link} {value}.",
-    "Merchants bring the {link} {value}.",
-    "Its guests praise the {link} {value}.",
+    "It trades with {link} under the {name} {value}.",
+    "A wall shows {link} by the {name} {value}.",
+    "In {year} it joined {link} and took the {name} {value}.",
+    "From {link} it has the {name} {value}.",
+    "Some prefer {link} for the {name} {value}.",
+    "Its rival is {link} with the {name} {value}.",
+    "It bought {link} and the {name} {value}.",
+    "A road from {link} ends at the {name} {value}.",
+    "The guests from {link} bring the {name} {value}.",
+    "It thanks {link} for the {name} {value}.",
+    "Its {trailed} traders fly the {name} {value}.",
+    "Its {trailed} guild keeps the {name} {value}.",
 )
 
 ATTRIBUTE_STATEMENTS = (

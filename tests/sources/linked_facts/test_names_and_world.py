@@ -111,4 +111,4 @@ def test_no_sentence_uses_a_value_or_is_shared_by_two_classes() -> None:
 
 def test_every_statement_and_restatement_puts_the_value_after_the_name() -> None:
     assert all("the {name} {value}" in template.lower() for template in words.STATEMENTS)
-    assert all("the {link} {value}" in template.lower() for template in words.RESTATEMENTS)
+    assert all("the {name} {value}" in template.lower() for template in words.RESTATEMENTS)
