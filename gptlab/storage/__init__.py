@@ -2,7 +2,7 @@
 
 from gptlab.storage.decode import from_config
 from gptlab.storage.directories import is_complete, new_directory, verify, write_atomically
-from gptlab.storage.encode import LOCATION, fingerprint, to_config
+from gptlab.storage.encode import LOCATION, describe, fingerprint, to_config
 from gptlab.storage.errors import StorageError
 from gptlab.storage.jsonfiles import canonical_json, pretty_json, read_json
 from gptlab.storage.names import import_from_nested_path, name_of
@@ -12,6 +12,7 @@ __all__ = [
     "LOCATION",
     "StorageError",
     "canonical_json",
+    "describe",
     "fingerprint",
     "from_config",
     "import_from_nested_path",

@@ -41,10 +41,9 @@ def new_directory(path: Path, *, kind: str, replace: bool = False) -> Iterator[P
     >>> is_complete(path, "squares"), sorted(file.name for file in path.iterdir())
     (True, ['manifest.json', 'numbers.txt'])
     """
+    _prepare(path.parent)
+    _refuse_strangers(path, kind)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent)
-        _refuse_strangers(path, kind)
         with locked_directory(path) as temporary:
             yield temporary
             write_manifest(temporary, kind)
@@ -72,8 +71,8 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         StorageError: the disk is full or cannot be written.
     """
     temporary = temporary_sibling(path)
+    _prepare(path.parent)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
                 hold(file.fileno())
@@ -84,6 +83,15 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         _sync(path.parent)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, and sweep out what dead processes left in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+    except OSError as error:
+        raise disk_error(folder, error) from error
 
 
 def _publish(temporary: Path, path: Path, kind: str, replace: bool) -> None:

@@ -47,7 +47,7 @@ def to_config(value: Any) -> Any:
     >>> to_config(Prompt(text="Once"))["class"]
     'gptlab.types.Prompt'
     """
-    return encode(value, _no_special)
+    return encode(value, _refuse_files)
 
 
 def fingerprint(value: Any) -> str:
@@ -60,7 +60,18 @@ def fingerprint(value: Any) -> str:
     >>> fingerprint(Prompt(text="a")) == fingerprint(Prompt(text="a")) != fingerprint(Prompt(text="b"))
     True
     """
-    return hashlib.sha256(canonical_json(encode(value, _identity)).encode()).hexdigest()[:16]
+    return _sha256(canonical_json(encode(value, _identity)).encode())[:16]
+
+
+def describe(value: Any) -> Any:
+    """JSON that tells people and comparisons all about a value; arrays, ranks and weights appear by a hash.
+
+    Unlike `to_config` it takes values that need files, and cannot be read back.
+
+    >>> describe((1, np.zeros(2)))[1]["array"]
+    ['<f8', 2]
+    """
+    return encode(value, _described)
 
 
 def encode(value: Any, special: Special, hint: Any = Any, path: tuple[str, ...] = ()) -> Any:
@@ -125,22 +136,47 @@ def _mapping(value: Mapping[Any, Any], special: Special, hint: Any, path: tuple[
     return {key: encode(item, special, item_hint(hint, 1), (*path, key)) for key, item in value.items()}
 
 
-def _no_special(value: Any, path: tuple[str, ...]) -> Any:
-    return None
+def saves_itself(value: Any) -> bool:
+    """Whether a value has methods of its own for saving and loading, because it is more than its fields."""
+    own = getattr(type(value), "save_to_dir", None)
+    # A class may take gptlab.storage.save_to_dir itself as its method: that one writes the fields.
+    by_fields = getattr(own, "__module__", "") == "gptlab.storage.saving"
+    return own is not None and not by_fields and hasattr(type(value), "load_from_dir")
+
+
+def _refuse_files(value: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, np.ndarray) or saves_itself(value):
+        wanted = "a value that is all configuration; this one needs files"
+        raise _refused(path, value, wanted, "Use save_to_dir, or gptlab.storage.describe to write it for people.")
 
 
 def _identity(value: Any, path: tuple[str, ...]) -> Any:
     """What a value is, where that is more or less than its configuration."""
-    if isinstance(value, np.ndarray | bytes):
-        data = value if isinstance(value, bytes) else np.ascontiguousarray(value).tobytes()
-        kind = [] if isinstance(value, bytes) else [value.dtype.str, *value.shape]
-        return {"array": kind, "sha256": hashlib.sha256(data).hexdigest()}
-    kind = type(value)
-    content = getattr(kind, "content_fingerprint", None)
-    if not attrs.has(kind):
-        return {"class": name_of(kind), "content": content(value)} if content else None
+    content = getattr(type(value), "content_fingerprint", None)
+    if content or not saves_itself(value):
+        described = _described(value, path)
+        if described is not None or not attrs.has(type(value)):
+            return described
+    elif not attrs.has(type(value)):
+        return None  # weights that cannot say what they are: refused further on
     encoded = _attrs(value, _identity, path, skip=lambda field: "gptlab.location" in field.metadata)
     return {**encoded, "content": content(value)} if content else encoded
+
+
+def _described(value: Any, path: tuple[str, ...]) -> Any:
+    """Arrays and values with files of their own, by their content where they can say what it is."""
+    if isinstance(value, np.ndarray):
+        return {"array": [value.dtype.str, *value.shape], "sha256": _sha256(np.ascontiguousarray(value).tobytes())}
+    if isinstance(value, bytes):
+        return {"bytes": len(value), "sha256": _sha256(value)}
+    if saves_itself(value):
+        content = getattr(type(value), "content_fingerprint", None)
+        return {"class": name_of(type(value)), "content": content(value) if content else None}
+    return None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _atom(value: Any, path: tuple[str, ...]) -> Any:

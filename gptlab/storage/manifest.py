@@ -76,6 +76,9 @@ def read_manifest(directory: Path) -> Manifest:
             path, f"format {manifest.format!r}", f"format {FORMAT}, the one that gptlab {__version__} reads"
         )
     for name in manifest.files:
+        size, digest = manifest.files[name]
+        if type(size) is not int or type(digest) is not str:
+            raise _unusable(path, f"size {size!r} and hash {digest!r}", "a manifest of gptlab")
         if not _stays_inside(name):
             raise _unusable(path, f"the file name {name!r}", "names that stay inside the directory")
     return manifest

@@ -18,7 +18,7 @@ import numpy as np
 from gptlab import __version__
 from gptlab.storage.decode import RefusedError, decode
 from gptlab.storage.directories import new_directory, verify
-from gptlab.storage.encode import encode
+from gptlab.storage.encode import encode, saves_itself
 from gptlab.storage.errors import StorageError
 from gptlab.storage.jsonfiles import pretty_json, read_json
 from gptlab.storage.manifest import MANIFEST
@@ -116,12 +116,6 @@ def _write(value: Any, directory: Path) -> None:
 
     content = {"format": FORMAT, "gptlab": __version__, "value": encode(value, special)}
     (directory / CONFIG).write_text(pretty_json(content), encoding="utf-8")
-
-
-def saves_itself(value: Any) -> bool:
-    """Whether a value has methods of its own for saving and loading."""
-    own = getattr(type(value), "save_to_dir", None)
-    return own is not None and own is not save_to_dir and hasattr(type(value), "load_from_dir")
 
 
 def _load_own(directory: Path, name: str, allow: tuple[str, ...]) -> Any:
