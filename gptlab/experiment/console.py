@@ -13,14 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
 
 import attrs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 
-from gptlab.experiment.text import count, duration, printable, rate, shorten
+from gptlab.experiment.text import Real, count, duration, printable, rate, shorten
 from gptlab.pipeline.observe import Drops
 
 WINDOW_SECONDS = 30.0
@@ -36,17 +35,17 @@ class Pace:
     (10.0, 6.0)
     """
 
-    def __init__(self, start: float, done: float = 0.0) -> None:
+    def __init__(self, start: Real, done: Real = 0.0) -> None:
         self.started = start
         self._first = done
-        self._reports: deque[tuple[float, float]] = deque([(start, done)])
+        self._reports: deque[tuple[Real, Real]] = deque([(start, done)])
 
     @property
     def done(self) -> float:
         """What the last report said."""
         return self._reports[-1][1]
 
-    def report(self, now: float, done: float) -> None:
+    def report(self, now: Real, done: Real) -> None:
         """Note that `done` units are done; old notes are forgotten, but for the last one before the window."""
         self._reports.append((now, done))
         while len(self._reports) > 2 and self._reports[1][0] <= now - WINDOW_SECONDS:
@@ -62,7 +61,7 @@ class Pace:
         last, done = self._reports[-1]
         return (done - self._first) / (last - self.started) if last > self.started else 0.0
 
-    def left(self, total: float | None) -> float | None:
+    def left(self, total: Real | None) -> float | None:
         """Seconds until `total`; None when that cannot be known."""
         speed = self.speed()
         return (total - self.done) / speed if total is not None and speed > 0 else None
@@ -71,9 +70,9 @@ class Pace:
 @attrs.define
 class _Task:
     pace: Pace
-    total: float | None
+    total: Real | None
     unit: str
-    said: float
+    said: Real
     bar: TaskID | None = None
 
 
@@ -94,20 +93,20 @@ class ConsoleObserver:
         logger: logging.Logger,
         console: Console | None,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        every: float = 10.0,
+        clock: Callable[[], Real] = time.monotonic,
+        every: Real = 10.0,
     ) -> None:
         self.drops = Drops()
         self._logger, self._clock, self._every = logger, clock, every
         self._tasks: dict[str, _Task] = {}
-        self._ended: dict[str, tuple[float, float]] = {}
+        self._ended: dict[str, tuple[Real, Real]] = {}
         self._lock = threading.RLock()
         bars = console is not None and console.is_terminal and not console.is_dumb_terminal
         self._bars = _bars(console) if bars else None
         # With bars the lines of a running task are for log.txt only; without, they are all a person sees.
         self._plain = logging.DEBUG if bars else logging.INFO
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ConsoleObserver":
         """Start drawing."""
         if self._bars is not None:
             self._bars.start()
@@ -139,7 +138,7 @@ class ConsoleObserver:
         if is_new:
             self._logger.debug("first drop: %s%s", reason, self._example(reason))
 
-    def progress(self, task: str, done: float, total: float | None, unit: str) -> None:
+    def progress(self, task: str, done: Real, total: Real | None, unit: str) -> None:
         """Move a bar, or say a line when one is due."""
         with self._lock:
             now = self._clock()
@@ -159,7 +158,7 @@ class ConsoleObserver:
             else:
                 self._move(task, running, now)
 
-    def _begin(self, name: str, done: float, total: float | None, unit: str, now: float) -> _Task:
+    def _begin(self, name: str, done: Real, total: Real | None, unit: str, now: Real) -> _Task:
         task = _Task(pace=Pace(now, done), total=total, unit=unit, said=now)
         if self._bars is not None:
             task.bar = self._bars.add_task(printable(name), total=total, counts="", rate="", left="")
@@ -169,7 +168,7 @@ class ConsoleObserver:
         self._logger.log(logging.DEBUG if name in self._ended else self._plain, "%s", f"{name}{begun} …")
         return task
 
-    def _move(self, name: str, task: _Task, now: float) -> None:
+    def _move(self, name: str, task: _Task, now: Real) -> None:
         speed, left = rate(task.pace.speed(), task.unit), task.pace.left(task.total)
         time_left = f"{duration(left)} left" if left is not None else ""
         if self._bars is not None and task.bar is not None:
@@ -183,7 +182,7 @@ class ConsoleObserver:
             parts = [_done(task.pace.done, task.total, task.unit) + share, speed, time_left]
             self._logger.log(self._plain, "%s", f"{name}: {', '.join(part for part in parts if part)}")
 
-    def _end(self, name: str, task: _Task, now: float) -> None:
+    def _end(self, name: str, task: _Task, now: Real) -> None:
         spent = now - task.pace.started
         speed = rate(task.pace.mean_speed(), task.unit) if spent >= 0.05 else ""
         text = f"{name}: {count(task.pace.done)} {task.unit} in {duration(spent)}{f' ({speed})' if speed else ''}"
@@ -198,7 +197,7 @@ class ConsoleObserver:
         if text is not None:
             self._logger.log(level, "%s", text)
 
-    def _level(self, name: str, spent: float) -> int:
+    def _level(self, name: str, spent: Real) -> int:
         """A task that comes back (a short evaluation every hundred steps) is shown once, and then in log.txt only."""
         return logging.INFO if name not in self._ended or spent >= self._every else logging.DEBUG
 
@@ -207,7 +206,7 @@ class ConsoleObserver:
         return f" ({shorten(example, 200)})" if example else ""
 
 
-def _done(done: float, total: float | None, unit: str) -> str:
+def _done(done: Real, total: Real | None, unit: str) -> str:
     of = f"/{count(total)}" if total is not None else ""
     return f"{count(done)}{of} {unit}".rstrip()
 

@@ -14,12 +14,22 @@ class ExperimentError(ValueError):
     """
 
     def __init__(self, where: str, *, got: str, wanted: str, do: str) -> None:
+        self.where, self.got, self.wanted, self.do = where, got, wanted, do
         super().__init__(four_parts(where, got=got, wanted=wanted, do=do))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments would be lost on the way out of a worker process.
+        return _rebuild, (self.where, self.got, self.wanted, self.do)
+
+
+def _rebuild(where: str, got: str, wanted: str, do: str) -> ExperimentError:
+    return ExperimentError(where, got=got, wanted=wanted, do=do)
 
 
 def four_parts(where: str, *, got: str, wanted: str, do: str) -> str:
     """The text of an error; further lines of a part are indented below its first."""
-    got, wanted, do = (part.replace("\n", "\n" + " " * 10) for part in (got, wanted, do))
+    got, wanted = (part.replace("\n", "\n" + " " * 10) for part in (got, wanted))
+    do = do.replace("\n", "\n  ")
     return f"{where}\n  got     {got}\n  wanted  {wanted}\n  {do}"
 
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 
 from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.plot_style import PALETTE, drawable, families, new_figure, plain_axes, save
-from gptlab.experiment.text import shorten
+from gptlab.experiment.text import Real, shorten
 
-Rows = list[dict[str, float]]
+Rows = list[dict[str, Real]]
 
 
 def read_metrics(path: Path) -> Rows:
@@ -48,7 +48,7 @@ def read_metrics(path: Path) -> Rows:
     return rows
 
 
-def column(rows: Rows, name: str) -> tuple[list[float], list[float]]:
+def column(rows: Rows, name: str) -> tuple[list[Real], list[Real]]:
     """The steps that have a figure, and the figure; what is not finite is left out.
 
     >>> column([{"step": 1, "loss": 4.0}, {"step": 2, "loss": float("nan")}, {"step": 3}], "loss")
@@ -58,7 +58,7 @@ def column(rows: Rows, name: str) -> tuple[list[float], list[float]]:
     return [step for step, _ in found], [value for _, value in found]
 
 
-def smoothed(values: list[float], window: int) -> list[float]:
+def smoothed(values: list[Real], window: int) -> list[Real]:
     """At every step the mean over the `window` steps around it, fewer at both ends; it does not lag behind.
 
     >>> smoothed([1.0, 2.0, 6.0, 2.0], window=3)
@@ -87,7 +87,7 @@ def plot_losses(metrics: Path | Mapping[str, Path], out: Path) -> Path:
     figure = new_figure(7.2, 4.2, "constrained")
     axes = figure.add_subplot()
     plain_axes(axes, "training step", "loss (nats per token)")
-    limits: list[float] = []
+    limits: list[Real] = []
     for number, (name, path) in enumerate(named.items()):
         rows = read_metrics(path)
         colours = PALETTE if len(named) == 1 else (PALETTE[number % len(PALETTE)],)
@@ -108,7 +108,7 @@ def plot_losses(metrics: Path | Mapping[str, Path], out: Path) -> Path:
     return save(figure, out)
 
 
-def _draw_run(axes: Axes, prefix: str, rows: Rows, colours: Sequence[str]) -> list[float]:
+def _draw_run(axes: Axes, prefix: str, rows: Rows, colours: Sequence[str]) -> list[Real]:
     """Draw one run with its colours, training first; what the axis must show."""
     steps, losses = column(rows, "loss")
     if not losses:

@@ -5,6 +5,7 @@ Both halves share the vertical axis, so a link's arc begins on the line of token
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Integer
@@ -65,8 +66,8 @@ def plot_mask(
     shown.append(Patch(facecolor="white", edgecolor=FAINT, label="not seen"))
     if length < seq:
         shown.append(Patch(facecolor=_PADDING, edgecolor=FAINT, label="padding"))
-    place = {"loc": "lower left", "bbox_to_anchor": (0.6 / _WIDTH, 0.0)}
-    figure.legend(handles=shown, ncols=len(shown), frameon=False, fontsize=9, **place)
+    corner = (0.6 / _WIDTH, 0.0)
+    figure.legend(handles=shown, ncols=len(shown), frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=corner)
     return save(figure, out)
 
 

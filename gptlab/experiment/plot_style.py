@@ -7,7 +7,7 @@ deficiency and in grey.
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ _WIDE_FONTS = (
 )
 
 
-def new_figure(width: float, height: float, layout: str | None = None) -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
     """A figure of so many inches, with a canvas of its own."""
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)

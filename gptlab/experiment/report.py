@@ -14,7 +14,7 @@ from typing import Any
 from gptlab.experiment.run_directory import RunDirectory
 from gptlab.experiment.summary import flat
 from gptlab.experiment.tables import comparisons, figure
-from gptlab.experiment.text import printable
+from gptlab.experiment.text import Real, printable
 from gptlab.storage import write_atomically
 
 LOG_LINES = 200
@@ -28,7 +28,8 @@ body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink); backg
 h1 { font-size: 1.6rem; margin: .5rem 0 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 2px solid var(--accent); padding-bottom: .2rem; }
 p.lead { color: var(--faint); margin: .2rem 0 1rem; }
-figure { margin: 0 0 1rem; } figure img { max-width: 100%; height: auto; display: block; }
+figure { margin: 0 0 1rem; overflow-x: auto; }
+figure img { width: 100%; min-width: 32rem; height: auto; display: block; }
 figcaption, caption { color: var(--faint); font-size: .9rem; text-align: left; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 0 0 1rem; font-size: .92rem; }
@@ -36,12 +37,15 @@ th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { color: var(--faint); font-weight: 600; white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:first-child { overflow-wrap: break-word; }
 tr.clear td { font-weight: 600; }
 pre { background: #f6f8fa; padding: .75rem; overflow-x: auto; overflow-wrap: normal;
   font: .82rem/1.45 ui-monospace, "DejaVu Sans Mono", monospace; border-radius: 4px; }
 blockquote { margin: 0 0 1rem; padding: .5rem .75rem; border-left: 4px solid var(--accent); background: #f6f8fa;
   white-space: pre-wrap; }
 blockquote .prompt { color: var(--faint); } blockquote mark { background: #fde9c4; }
+@media (max-width: 40rem) { th { white-space: normal; } th, td { padding-right: .45rem; }
+  table { font-size: .82rem; } }
 details > summary { cursor: pointer; color: var(--accent); margin: .5rem 0; }
 """
 
@@ -75,7 +79,7 @@ def write_report(run: RunDirectory) -> Path:
     return run.report
 
 
-def _figures(groups: Mapping[str, Mapping[str, float | None]]) -> str:
+def _figures(groups: Mapping[str, Mapping[str, Real | None]]) -> str:
     """Per benchmark the figures that have a counterpart with the edges cut, then the others."""
     parts = []
     for group, all_figures in groups.items():
@@ -88,15 +92,19 @@ def _figures(groups: Mapping[str, Mapping[str, float | None]]) -> str:
             rows = [
                 (
                     _escape(row.metric),
-                    *(_number(each) for each in (row.linked, row.cut, row.gain, row.stderr, row.chance)),
+                    *(_fixed(each) for each in (row.linked, row.cut, row.gain, row.stderr, row.chance)),
                 )
                 for row in pairs
             ]
             clear = [bool(row.stderr and row.gain > 3 * row.stderr) for row in pairs]
             parts.append(_table(head, rows, clear, "Bold: the gain is more than three standard errors."))
-        rest = {name.replace("_", " "): value for name, value in all_figures.items() if name not in paired}
-        if rest:
-            parts.append(_pairs(rest, numbers=True))
+        rest = {name: value for name, value in all_figures.items() if name not in paired}
+        rows = [
+            (_escape(name.replace("_", " ")), _number(value) + _error(rest.get(f"{name}_stderr")))
+            for name, value in rest.items()
+            if name.removesuffix("_stderr") == name or name.removesuffix("_stderr") not in rest
+        ]
+        parts.append(_table((), rows) if rows else "")
     return _section("Figures", "".join(parts)) if parts else ""
 
 
@@ -175,16 +183,23 @@ def _section(title: str, body: str) -> str:
     return f"<section>\n<h2>{_escape(title)}</h2>\n{body}</section>\n"
 
 
-def _pairs(values: Mapping[str, Any], *, numbers: bool = False) -> str:
-    rows = [(_escape(name), _number(value) if numbers else _escape(_shown(value))) for name, value in values.items()]
-    return _table((), rows)
+def _pairs(values: Mapping[str, Any]) -> str:
+    return _table((), [(_escape(name), _escape(_shown(value))) for name, value in values.items()])
 
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _number(value: float | None) -> str:
+def _fixed(value: Real | None) -> str:
+    return f'<span class="number">{value:.3f}</span>' if value is not None else ""
+
+
+def _error(value: Real | None) -> str:
+    return f" ± {_escape(figure(value))}" if value is not None else ""
+
+
+def _number(value: Real | None) -> str:
     return f'<span class="number">{_escape(figure(value))}</span>' if value is not None else ""
 
 

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import attrs
 
@@ -106,7 +106,7 @@ class RunDirectory:
         seeds: Mapping[str, int] | None = None,
         data: Mapping[str, str] | None = None,
         clock: Callable[[], datetime] = datetime.now,
-    ) -> Self:
+    ) -> "RunDirectory":
         """Make the directory of a run that begins now.
 
         Args:
@@ -145,7 +145,9 @@ class RunDirectory:
             raise ExperimentError(f"a run directory in {root}", **_parts(error, root)) from error
 
     @classmethod
-    def load(cls, path: Path, recipe_file: Path | None = None, *, allow_changed_recipe: bool = False) -> Self:
+    def load(
+        cls, path: Path, recipe_file: Path | None = None, *, allow_changed_recipe: bool = False
+    ) -> "RunDirectory":
         """Open a run that an unchanged recipe made.
 
         Args:
@@ -173,7 +175,7 @@ class RunDirectory:
         return run
 
     @classmethod
-    def look(cls, path: Path) -> Self:
+    def look(cls, path: Path) -> "RunDirectory":
         """Open a run to read about it, whatever the recipe is now."""
         if not (path / RECIPE).is_file() or not (path / CONFIG).is_file():
             there = "a folder without them" if path.is_dir() else "no such folder"

@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gptlab.experiment.text import Real
 from gptlab.pipeline.observe import Drops
 from gptlab.types import Generation
 
 
 def summarize(
-    figures: Mapping[str, Mapping[str, float]],
+    figures: Mapping[str, Mapping[str, Real]],
     drops: Drops | None = None,
     samples: Sequence[Generation] = (),
 ) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def summarize(
     }
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: Real) -> float | None:
     """JSON has no infinities, and a figure that is no number is none."""
     return value if math.isfinite(value) else None
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gptlab.experiment.text import printable
+from gptlab.experiment.text import Real, printable
 from gptlab.pipeline.observe import Drops
 
 _GAINS = {"loss": "gain", "accuracy": "accuracy_gain"}
@@ -35,11 +35,11 @@ class Comparison:
     """
 
     metric: str
-    linked: float
-    cut: float
-    gain: float
-    stderr: float | None = None
-    chance: float | None = None
+    linked: Real
+    cut: Real
+    gain: Real
+    stderr: Real | None = None
+    chance: Real | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.stderr is not None and self.stderr < 0:
@@ -49,7 +49,7 @@ class Comparison:
             )
 
 
-def comparisons(figures: Mapping[str, float]) -> list[Comparison]:
+def comparisons(figures: Mapping[str, Real]) -> list[Comparison]:
     """Every figure that has a `..._cut` beside it, as the benchmarks name them.
 
     The gain is taken from `gain` and `accuracy_gain`, with their `_stderr`; where there is none it is the difference,

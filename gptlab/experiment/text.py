@@ -6,6 +6,9 @@ that is shown goes through `printable` first.
 
 import math
 
+Real = int | float
+"""A number: run-time checks take an int for no float."""
+
 
 def printable(text: str) -> str:
     r"""`text` with everything a terminal or a log could choke on written out as an escape; newlines and tabs stay.
@@ -29,7 +32,7 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def count(number: float) -> str:
+def count(number: Real) -> str:
     """A count with separators; halves of items are not shown.
 
     >>> count(1234567), count(12.0), count(0.5)
@@ -38,7 +41,7 @@ def count(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 or float(number).is_integer() else f"{number:.2g}"
 
 
-def rate(per_second: float, unit: str) -> str:
+def rate(per_second: Real, unit: str) -> str:
     """A speed; slow things are told per minute or in seconds for one.
 
     >>> rate(12345.6, "tokens"), rate(3.25, "steps"), rate(0.05, "files"), rate(0.0, "rows")
@@ -53,7 +56,7 @@ def rate(per_second: float, unit: str) -> str:
     return f"{per_second * 60:.1f} {unit}/min"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: Real) -> str:
     """A time as people say it.
 
     >>> duration(0.04), duration(3.21), duration(75), duration(4000), duration(200000)
@@ -69,7 +72,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def size(number_of_bytes: float) -> str:
+def size(number_of_bytes: Real) -> str:
     """An amount of bytes in powers of 1024.
 
     >>> size(512), size(3 * 2**20), size(24 * 2**30)
