@@ -2,6 +2,7 @@
 
 from gptlab.models.config import DagTransformerConfig
 from gptlab.models.dag_transformer import DagTransformer
+from gptlab.models.generation import Lookup
 from gptlab.models.link_pairs import LinkPairs, SampleLinks
 from gptlab.models.link_prediction import LinkPredictor, LinkPredictorConfig, LinkScores
 from gptlab.models.mask import MaskSpec, dense_mask
@@ -15,9 +16,10 @@ __all__ = [
     "LinkPredictor",
     "LinkPredictorConfig",
     "LinkScores",
+    "Lookup",
     "MaskSpec",
     "ModelOutput",
-    "Sampling",
     "SampleLinks",
+    "Sampling",
     "dense_mask",
 ]

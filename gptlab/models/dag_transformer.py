@@ -13,12 +13,16 @@ from typing import Any
 import torch
 
 from gptlab.models.config import DagTransformerConfig
+from gptlab.models.generation import Lookup, Reading, write
 from gptlab.models.output import ModelOutput
+from gptlab.models.refusal import refusal
+from gptlab.models.sampling import Sampling
 from gptlab.models.tensors import batch_tensors
 from gptlab.models.transformer import Transformer
 from gptlab.models.weights import load_config, load_weights, save_model
 from gptlab.pipeline import AtMost, takes, yields
-from gptlab.types import Batch
+from gptlab.pipeline.protocols import Tokenizer
+from gptlab.types import Batch, Generation, Prompt
 
 
 class DagTransformer:
@@ -38,10 +42,11 @@ class DagTransformer:
     (True, torch.Size([1, 5]))
     """
 
-    def __init__(self, cfg: DagTransformerConfig, network: Transformer) -> None:
-        """Wrap a network that exists; `instantiate` makes a fresh one."""
+    def __init__(self, cfg: DagTransformerConfig, network: Transformer, reader: Reading | None = None) -> None:
+        """Wrap a network that exists; `instantiate` makes a fresh one, `reading` one that can write."""
         self.cfg = cfg
         self.network = network
+        self.reader = reader
 
     @classmethod
     def instantiate(
@@ -75,6 +80,7 @@ class DagTransformer:
             yield self._losses(batch)
 
     def _losses(self, batch: Batch) -> ModelOutput:
+        self._check(batch)
         fields = batch_tensors(batch, self.device)
         targets = fields["targets"]
         logits, losses = self.network(**fields)
@@ -82,6 +88,63 @@ class DagTransformer:
         return ModelOutput(
             loss=losses.sum() / learned, token_losses=losses, logits=None if self.network.training else logits
         )
+
+    def _check(self, batch: Batch) -> None:
+        """Refuse what would be an index error within torch, or no error at all."""
+        if batch.tokens.shape[1] > self.cfg.max_seq_len:
+            raise refusal(
+                "DagTransformer.forward",
+                got=f"rows of {batch.tokens.shape[1]} tokens",
+                wanted=f"at most max_seq_len {self.cfg.max_seq_len}",
+                remedy="Pack shorter rows, or make the model for longer ones.",
+            )
+        for name, found in (("tokens", batch.tokens), ("targets", batch.targets)):
+            if found.max(initial=0) >= self.cfg.vocab_size:
+                raise refusal(
+                    "DagTransformer.forward",
+                    got=f"{name} up to {found.max()}",
+                    wanted=f"below vocab_size {self.cfg.vocab_size}",
+                    remedy="Give the model its tokenizer's vocab_size.",
+                )
+
+    def reading(
+        self, tokenizer: Tokenizer, lookup: Lookup | None = None, sampling: Sampling | None = None
+    ) -> "DagTransformer":
+        """This model with what it needs to write: the weights are shared, not copied.
+
+        Args:
+            tokenizer: the one it was trained with.
+            lookup: where the targets of links are found, such as `DocumentTable.get`; None: none are read.
+            sampling: how tokens are drawn.
+
+        Raises:
+            ValueError: the tokenizer has tokens that the model has not.
+        """
+        if tokenizer.vocab_size > self.cfg.vocab_size:
+            raise refusal(
+                "DagTransformer.reading",
+                got=f"a tokenizer of {tokenizer.vocab_size} tokens",
+                wanted=f"at most the model's vocab_size {self.cfg.vocab_size}",
+                remedy="Give the tokenizer that the model was trained with.",
+            )
+        reader = Reading(tokenizer=tokenizer, lookup=lookup, sampling=sampling or Sampling())
+        return DagTransformer(self.cfg, self.network, reader)
+
+    def inference(self, prompts: Iterator[Prompt]) -> Iterator[Generation]:
+        """Continue each prompt, reading what its links, and those that it writes, lead to.
+
+        Raises:
+            ValueError: `reading` was not called, or a prompt and its continuation do not fit into `max_seq_len`.
+        """
+        if self.reader is None:
+            raise refusal(
+                "DagTransformer.inference",
+                got="a model without a tokenizer",
+                wanted="one that was told how to read and write",
+                remedy="Use model.reading(tokenizer, table.get).inference(prompts).",
+            )
+        for prompt in prompts:
+            yield write(prompt, self.network, self.reader, self.cfg.max_seq_len)
 
     @property
     def device(self) -> torch.device:
@@ -100,13 +163,21 @@ class DagTransformer:
         """What `forward` yields, read from its annotation."""
         return yields(self.forward)
 
+    def inf_input_type(self) -> Any:
+        """What `inference` takes, read from its annotation."""
+        return takes(self.inference)
+
+    def inf_output_type(self) -> Any:
+        """What `inference` yields, read from its annotation."""
+        return yields(self.inference)
+
     def parameter_count(self) -> int:
         """How many numbers are learned; tied ones count once."""
         return sum(weight.numel() for weight in self.network.parameters())
 
     def copy(self) -> "DagTransformer":
         """A model of its own with equal weights, in the same mode and on the same device."""
-        return DagTransformer(self.cfg, copy.deepcopy(self.network))
+        return DagTransformer(self.cfg, copy.deepcopy(self.network), self.reader)
 
     def save_to_dir(self, directory: Path) -> None:
         """Write `config.json` and `model.safetensors`."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int, Int32
 
 from gptlab.graph import DocumentTable
 from gptlab.models.refusal import refusal
@@ -88,9 +88,7 @@ class SampleLinks:
             for start in range(0, len(order), self.batch_size // 2):
                 yield self._batch(table, links[order[start : start + self.batch_size // 2]], rng)
 
-    def _batch(
-        self, table: DocumentTable, links: Int32[np.ndarray, "links 2"], rng: np.random.Generator
-    ) -> LinkPairs:
+    def _batch(self, table: DocumentTable, links: Int[np.ndarray, "links 2"], rng: np.random.Generator) -> LinkPairs:
         negatives = [_other(table, int(linker), rng) for linker, _ in links]
         linkers, targets = np.tile(links[:, 0], 2), np.concatenate([links[:, 1], negatives])
         return LinkPairs(
@@ -99,7 +97,7 @@ class SampleLinks:
             is_link=np.arange(2 * len(links)) < len(links),
         )
 
-    def _tokens(self, table: DocumentTable, numbers: Int32[np.ndarray, "batch"]) -> Int32[np.ndarray, "batch tokens"]:
+    def _tokens(self, table: DocumentTable, numbers: Int[np.ndarray, "batch"]) -> Int32[np.ndarray, "batch tokens"]:
         filled = np.full((len(numbers), self.length), -1, np.int32)
         for row, number in enumerate(numbers.tolist()):
             tokens = table[number].tokens[: self.length]

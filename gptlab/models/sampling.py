@@ -1,4 +1,4 @@
-"""From logits to one token: temperature, top-k, top-p. In float64 and numpy, so a seed gives the same text anywhere."""
+"""From logits to one token: temperature, top-k, top-p. numpy in float64, so a seed gives the same text anywhere."""
 
 import attrs
 import numpy as np
@@ -44,7 +44,7 @@ class Sampling:
             return np.eye(1, len(logits), order[0], dtype=np.float64)[0]
         scaled = (logits - logits[order[0]]).astype(np.float64) / self.temperature
         chances = np.exp(scaled[order])
-        chances[self.top_k :] = 0.0
+        chances[len(logits) if self.top_k is None else self.top_k :] = 0.0
         chances /= chances.sum()
         before = np.concatenate([[0.0], np.cumsum(chances)[:-1]])
         chances[before >= self.top_p] = 0.0
