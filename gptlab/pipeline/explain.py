@@ -4,6 +4,7 @@ Nothing here runs until something is wrong, so it may read files to find lines a
 """
 
 import itertools
+import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,9 @@ def seam_error(faces: Sequence[Face], position: int, verdict: Verdict, table: Ax
 
 
 def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "." if text and not text.startswith(("list", "tuple", "dict")) else f"{text}."
+    """A reason as a line of its own; names at its beginning keep their case."""
+    words = ("axis", "axes", "dtype", "type variable", "parameter", "element", "result")
+    return f"{text[0].upper()}{text[1:]}." if text.startswith(words) else f"{text}."
 
 
 def _owners(reason: str, faces: Sequence[Face], table: AxisTable) -> str:
@@ -55,7 +58,7 @@ def _owners(reason: str, faces: Sequence[Face], table: AxisTable) -> str:
         for name in sorted(table.names() & words)
         for claimed in table.claims(name)
     ]
-    return "\n" + _rows(lines) if lines else ""
+    return "\n" + _rows(sorted(lines)) if lines else ""
 
 
 def _claim(claimed: Claimed) -> str:
@@ -80,6 +83,12 @@ def _remedy(faces: Sequence[Face], position: int, table: AxisTable) -> str:
     for left, right in ((position - 1, position), (position, position + 1)):
         if _fit_exchanged(faces, left, right, table):
             return f"{faces[left].name} and {faces[right].name} fit the other way round: exchange them."
+    if before.part == after.part:
+        return f"{after.name} stands twice: leave one out."
+    if is_union(got):
+        others = [show(member) for member in typing.get_args(got) if not _fits(member, wanted, table)]
+        if len(others) < len(typing.get_args(got)):
+            return f"Leave out or convert {' and '.join(others)} in a stage between them, or take it in {after.name}."
     missing = f"A stage from {show(got)} to {show(wanted)} is missing."
     for inner, outer, verb in ((got, wanted, "takes apart"), (wanted, got, "collects")):
         items = _items_of(inner)

@@ -15,6 +15,8 @@ def name_of(part: object) -> str:
     >>> name_of(functools.partial(sorted, key=len)), name_of("text".split), name_of(3)
     ('partial(sorted)', 'str.split', 'int')
     """
+    if part is None:
+        return "None"
     if isinstance(part, functools.partial):
         return f"partial({name_of(part.func)})"
     if isinstance(part, types.MethodType | types.BuiltinMethodType) and not inspect.ismodule(part.__self__):

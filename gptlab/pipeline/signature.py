@@ -137,7 +137,7 @@ def _refuse_what_is_no_part(part: Any) -> None:
     if hasattr(part, "forward"):
         raise _unreadable(part, "is a model, not a stage", f"a {name}", stage, "Pass its method: model.forward.")
     remedy = "Give it get_data_generator(self) -> Iterator[...], or pass a value that has it."
-    raise _unreadable(part, "is neither a source nor a stage", f"a {name}", stage, remedy)
+    raise _unreadable(part, "is neither a source nor a stage", name if part is None else f"a {name}", stage, remedy)
 
 
 def _hints(part: Any) -> dict[str, Any]:
@@ -202,6 +202,8 @@ def _taken(part: Any, name: str, hint: Any, owner: Any) -> Any:
         remedy = "A stream is read once, by next: write Iterator[...], and collect what you need inside."
     else:
         title = "takes one item, not a stream"
+        if isinstance(part, functools.partial) and part.args:
+            raise _unreadable(part, title, got, wanted, "Bind settings by name, so that the stream comes first.")
         remedy = f"Take the stream and loop: for one in {name}: yield ..."
     raise _unreadable(part, title, got, wanted, remedy)
 

@@ -81,7 +81,8 @@ def _single_fits(got: Any, wanted: Any, known: Known) -> Verdict:  # noqa: PLR09
     if is_array(got) and is_array(wanted):
         return array_fits(got, wanted, known, _fits)
     if is_array(got):
-        return _fits(got.array_type, wanted, known)
+        kind = _fits(got.array_type, wanted, known)
+        return kind if kind.fits else Verdict(kind.answer, f"{show(got)} is not {show(wanted)}")
     if is_array(wanted):
         kind = _fits(got, wanted.array_type, known)
         return cannot_tell(f"{show(got)} says no dtype and no axes, {show(wanted)} does") if kind.fits else kind

@@ -1,5 +1,7 @@
 """The table of annotations: got, wanted, and the answer written by hand: y(es), n(o), or ? for cannot tell."""
 
+# ruff: noqa: E501, UP007, UP045  (a table is read in columns, and old spellings of unions are under test too)
+
 import collections
 import enum
 import typing
