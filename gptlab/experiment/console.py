@@ -36,9 +36,9 @@ class Pace:
     """
 
     def __init__(self, start: Real, done: Real = 0.0) -> None:
-        self.started = start
-        self._first = done
-        self._reports: deque[tuple[Real, Real]] = deque([(start, done)])
+        self.started = float(start)
+        self._first = float(done)
+        self._reports: deque[tuple[float, float]] = deque([(self.started, self._first)])
 
     @property
     def done(self) -> float:
@@ -47,7 +47,7 @@ class Pace:
 
     def report(self, now: Real, done: Real) -> None:
         """Note that `done` units are done; old notes are forgotten, but for the last one before the window."""
-        self._reports.append((now, done))
+        self._reports.append((float(now), float(done)))
         while len(self._reports) > 2 and self._reports[1][0] <= now - WINDOW_SECONDS:
             self._reports.popleft()
 
@@ -187,7 +187,7 @@ class ConsoleObserver:
         speed = rate(task.pace.mean_speed(), task.unit) if spent >= 0.05 else ""
         text = f"{name}: {count(task.pace.done)} {task.unit} in {duration(spent)}{f' ({speed})' if speed else ''}"
         level = self._level(name, spent)
-        self._ended[name] = (task.pace.done, task.total if task.total is not None else math.inf)
+        self._ended[name] = (task.pace.done, math.inf if task.total is None else task.total)
         self._close(name, text, level)
 
     def _close(self, name: str, text: str | None, level: int) -> None:

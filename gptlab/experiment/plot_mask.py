@@ -176,7 +176,7 @@ def _write_titles(
     middles = (starts[kept] + ends[kept]) / 2
     for index, middle, y in zip(kept, middles, spread(middles.tolist(), line, 0.0, floor), strict=True):
         axes.plot([0.065, 0.1, 0.135], [middle, y, y], color=FAINT, linewidth=0.5)
-        style = {
+        style: dict[str, Any] = {
             "va": "center",
             "fontsize": points,
             "color": INK,

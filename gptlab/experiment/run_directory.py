@@ -170,7 +170,7 @@ class RunDirectory:
                 wanted=f"the file as it ran, {path / RECIPE}",
                 do=f"Either restore it: cp {path / RECIPE} {recipe_file}"
                 + (f"   (and the code below it: git apply {path / 'patch.diff'})" if run.has_patch else "")
-                + "\nor say that the difference does not matter: allow_changed_recipe=True (--allow-changed-recipe).",
+                + "\nor say that the difference does not matter: allow_changed_recipe=True (--allow_changed_recipe).",
             )
         return run
 
