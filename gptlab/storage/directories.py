@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gptlab.storage.errors import StorageError, disk_error, is_disk_error
 from gptlab.storage.exchange import exchange
+from gptlab.storage.flushing import flush
 from gptlab.storage.manifest import MANIFEST, kind_of, read_manifest, sizes_agree, verify, write_manifest
 from gptlab.storage.temporaries import hold, locked_directory, sweep, temporary_sibling
 
@@ -48,7 +49,7 @@ def new_directory(path: Path, *, kind: str, replace: bool = False) -> Iterator[P
             yield temporary
             write_manifest(temporary, kind)
             _publish(temporary, path, kind, replace)
-        _sync(path.parent)
+        flush([path.parent])
 
 
 def is_complete(path: Path, kind: str) -> bool:
@@ -82,7 +83,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
                 temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync(path.parent)
+        flush([path.parent])
 
 
 def _prepare(folder: Path) -> None:
@@ -117,15 +118,6 @@ def _refuse_strangers(path: Path, kind: str) -> None:
             wanted=f"a free path, or an earlier {kind}",
             do="Move it away, or choose another path; nothing was touched.",
         )
-
-
-def _sync(folder: Path) -> None:
-    """Flush a directory's entries, without which a rename can be lost with the power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """`manifest.json`: what a finished directory holds, with sizes and hashes. It is written last."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,6 +9,7 @@ import attrs
 
 from gptlab import __version__
 from gptlab.storage.errors import StorageError
+from gptlab.storage.flushing import flush
 from gptlab.storage.jsonfiles import pretty_json, read_json
 
 MANIFEST = "manifest.json"
@@ -35,27 +35,18 @@ class Manifest:
 
 
 def write_manifest(directory: Path, kind: str) -> None:
-    """Flush every file below `directory`, list it, and flush the list and the directories."""
-    files, folders = {}, [directory]
-    for path in _walk(directory):
-        if path.is_dir():
-            folders.append(path)
-        else:
+    """List every file below `directory`, and flush all of it to the disk, the list last."""
+    paths = list(_walk(directory))
+    files = {}
+    for path in paths:
+        if path.is_file():
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
                 files[path.relative_to(directory).as_posix()] = {"size": file.tell(), "sha256": digest}
+    flush(paths)
     content = {"kind": kind, "format": FORMAT, "gptlab": __version__, "files": files}
-    with (directory / MANIFEST).open("x", encoding="utf-8") as file:
-        file.write(pretty_json(content))
-        file.flush()
-        os.fsync(file.fileno())
-    for folder in reversed(folders):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    (directory / MANIFEST).write_text(pretty_json(content), encoding="utf-8")
+    flush([directory / MANIFEST, directory])
 
 
 def read_manifest(directory: Path) -> Manifest:
