@@ -31,4 +31,5 @@ def seeded_permutation(size: int, seed: int, epoch: int) -> Int64[np.ndarray, "s
 def _mix(value: UInt64[np.ndarray, "size"]) -> UInt64[np.ndarray, "size"]:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    mixed: UInt64[np.ndarray, "size"] = value ^ (value >> np.uint64(31))
+    return mixed

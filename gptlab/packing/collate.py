@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int32, UInt16, UInt32
 
 from gptlab.graph.errors import at_least, refusal
 from gptlab.pipeline.observe import drop
-from gptlab.types import Batch, PackedSequence, TokenArray
+from gptlab.types import Batch, PackedSequence
+
+Piece = UInt16[np.ndarray, "_"] | UInt32[np.ndarray, "_"]
+"""Tokens of a document or a part of one; the axis has no name, for pieces that stand together differ in length."""
 
 
 @attrs.frozen
@@ -82,14 +85,15 @@ def cut_edges(batch: Batch) -> Batch:
     return attrs.evolve(batch, edges=np.full_like(batch.edges, -1))
 
 
-def unpack(row: PackedSequence) -> list[TokenArray]:
+def unpack(row: PackedSequence) -> list[Piece]:
     """The documents of a row, without the padding; copies."""
     return [part.copy() for part in np.split(row.tokens[: row.length], row.starts[1:])]
 
 
 def _exclusive_cumsum(is_end: Bool[np.ndarray, "batch seq"]) -> Int32[np.ndarray, "batch seq"]:
     """Number of the document of each token: how many have ended before it."""
-    return np.cumsum(is_end, axis=1, dtype=np.int32) - is_end
+    ended: Int32[np.ndarray, "batch seq"] = np.cumsum(is_end, axis=1, dtype=np.int32) - is_end
+    return ended
 
 
 def _check(rows: list[PackedSequence]) -> None:

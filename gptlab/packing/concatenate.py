@@ -6,7 +6,8 @@ import attrs
 import numpy as np
 
 from gptlab.graph.errors import at_least, refusal
-from gptlab.types import DocumentId, PackedSequence, TokenArray, TokenizedDocument
+from gptlab.packing.collate import Piece
+from gptlab.types import DocumentId, PackedSequence, TokenizedDocument
 
 
 @attrs.frozen
@@ -25,7 +26,7 @@ class Concatenate:
 
     def __call__(self, documents: Iterator[TokenizedDocument]) -> Iterator[PackedSequence]:
         """Yield each row as soon as it is full, and the last one padded."""
-        pieces: list[tuple[DocumentId, TokenArray]] = []
+        pieces: list[tuple[DocumentId, Piece]] = []
         room, end_of_text = self.seq_len, None
         for document in documents:
             end_of_text = _end_of_text(document, end_of_text)
@@ -43,7 +44,7 @@ class Concatenate:
         """A row has `seq_len` tokens."""
         return {"seq": self.seq_len}
 
-    def _row(self, pieces: list[tuple[DocumentId, TokenArray]], end_of_text: int) -> PackedSequence:
+    def _row(self, pieces: list[tuple[DocumentId, Piece]], end_of_text: int) -> PackedSequence:
         lengths = [len(tokens) for _, tokens in pieces]
         length = sum(lengths)
         row = np.full(self.seq_len, end_of_text, pieces[0][1].dtype)

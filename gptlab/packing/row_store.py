@@ -1,8 +1,9 @@
 """Packed rows on disk, back to back in large shards: written as a stream, read at random without copying a shard.
 
 A row is a slice of a few memory-mapped arrays. One file per row would cost an open, a read and a close for each,
-and a file system that holds millions of them; measured on a warm page cache, 2026-11-24, 4,000 rows of 2,048 tokens
-read in random order: MEASURED
+and a file system that holds millions of them. Measured with a warm page cache, 2026-11-24: the tokens of 6,000 rows
+of 2,048, in random order, at 100,000 rows/s from a shard and 6,200 rows/s from a file each (at 256 tokens 139,000 and
+4,100). A whole row, with its starts, identities and edges, is read at 13,000 rows/s.
 
 What is ragged (starts, edges) lies back to back with an offset per row. Identities are written once each.
 """
