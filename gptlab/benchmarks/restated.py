@@ -66,7 +66,9 @@ class RestatedFacts:
         wanted = sorted(by_row)
         scores: list[AnswerScore] = []
         for pair in score_with_and_without_edges(
-            track((rows[number] for number in wanted), "restated facts", total=float(len(wanted)), unit="rows", every=8),
+            track(
+                (rows[number] for number in wanted), "restated facts", total=float(len(wanted)), unit="rows", every=8
+            ),
             model,
             self.batch_size,
         ):

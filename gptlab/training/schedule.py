@@ -32,11 +32,12 @@ def learning_rate(cfg: TrainerConfig, step: int) -> float:
         return cfg.learning_rate * (step + 1) / cfg.warmup_steps
     low = cfg.learning_rate * cfg.min_learning_rate_ratio
     if cfg.schedule == "cosine":
-        share = _share(step, cfg.warmup_steps, cfg.steps)
-        return low + (cfg.learning_rate - low) * (1 + math.cos(math.pi * share)) / 2
+        share = (1 - math.cos(math.pi * _share(step, cfg.warmup_steps, cfg.steps))) / 2
+        return cfg.learning_rate * (1 - share) + low * share
     if cfg.schedule == "wsd":
         begin = max(cfg.warmup_steps, round(cfg.steps * (1 - WSD_DECAY_SHARE)))
-        return cfg.learning_rate + (low - cfg.learning_rate) * _share(step, begin, cfg.steps)
+        share = _share(step, begin, cfg.steps)
+        return cfg.learning_rate * (1 - share) + low * share
     return cfg.learning_rate
 
 

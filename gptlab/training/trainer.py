@@ -3,29 +3,27 @@
 Step k is a pure function of (weights and optimiser after step k - 1, configuration, k): its batches are items
 `k * accumulate ...` of the data source, its learning rate and its random seed are computed from k. So a checkpoint
 needs no generator states and no replay of data, and a run that was killed ends with the weights, to the bit, of
-one that was not. One wait for the device per step (loss and gradient norm together), before the weights change:
-a loss that is not finite never reaches them.
+one that was not (on the CPU, with as many threads: how many add up a sum decides its last bits). One wait for the
+device per step (loss and gradient norm together), before the weights change: a loss that is not finite never
+reaches them.
 """
 
 import contextlib
-import inspect
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Generic
 
 import attrs
-import numpy as np
 import torch
 
 from gptlab.pipeline import pipeline, takes
 from gptlab.pipeline.observe import progress, say
 from gptlab.pipeline.protocols import SeekableSource, Source
-from gptlab.storage import StorageError, from_config, import_from_nested_path, to_config
+from gptlab.storage import StorageError, from_config, import_from_nested_path, name_of, to_config
 from gptlab.training.checkpoint import (
     METRICS,
     Position,
@@ -38,6 +36,7 @@ from gptlab.training.checkpoint import (
     write_checkpoint,
 )
 from gptlab.training.config import TrainerConfig
+from gptlab.training.data import Reader, batch_arrays, refuse_unseekable
 from gptlab.training.errors import TrainingError, TrainingStopped
 from gptlab.training.evaluation import Evaluate, Hook
 from gptlab.training.metrics import MetricsFile
@@ -103,7 +102,7 @@ class TorchTrainer(Generic[M]):
         pipeline(data_source, model.forward)
         if directory is not None:
             _refuse_used(directory)
-            _refuse_unseekable(data_source)
+            refuse_unseekable(data_source)
         return cls(
             cfg=cfg,
             model=model,
@@ -122,6 +121,7 @@ class TorchTrainer(Generic[M]):
         logger: logging.Logger | None = None,
         hooks: tuple[Hook, ...] = (),
         held_out: Source[Any] | None = None,
+        device: str | None = None,
         allow: tuple[str, ...] = (),
     ) -> "TorchTrainer[M]":
         """A trainer whose `train()` goes on from a checkpoint as if it had never stopped.
@@ -133,6 +133,7 @@ class TorchTrainer(Generic[M]):
             logger: for details.
             hooks: as for `instantiate`; they are not saved.
             held_out: as for `instantiate`.
+            device: where to go on; None: where the checkpoint was made.
             allow: packages beside gptlab that the checkpoint may name classes of.
 
         Raises:
@@ -143,6 +144,7 @@ class TorchTrainer(Generic[M]):
         _, about, _ = read_checkpoint(found)
         cfg = from_config(about["config"])
         model = import_from_nested_path(about["model"], allow=allow).load_from_dir(found / "model")
+        model.network.to(device or about["device"])
         source = data_source if data_source is not None else _saved_source(about, found, allow)
         pipeline(source, model.forward)
         return cls(
@@ -175,12 +177,14 @@ class TorchTrainer(Generic[M]):
         self.logger.info("parameters by group: %s", state.optimizers)
         metrics_bytes = 0
         if self.resume is not None and self.directory is not None:
-            position, _, tensors = read_checkpoint(self.resume)
+            position, about, tensors = read_checkpoint(self.resume)
             state.optimizers.restore(tensors)
             state.step, state.tokens, state.seconds = position.step, position.tokens, position.seconds
             metrics_bytes = position.metrics_bytes or 0
             set_aside_after(self.directory, state.step)
             say(f"going on from step {state.step}: {self.resume}")
+            if about["threads"] != torch.get_num_threads():
+                say(f"the checkpoint was made with {about['threads']} threads: results may differ in the last bits")
         model.network.train()
         file = MetricsFile(self.directory / METRICS, metrics_bytes) if self.directory else contextlib.nullcontext()
         with file as metrics, stop_on_signal() as stop, torch.random.fork_rng():
@@ -191,7 +195,7 @@ class TorchTrainer(Generic[M]):
     def _loop(self, state: TrainState[M], metrics: MetricsFile | None, stop: StopRequest) -> None:
         """The loop: all that happens to the weights happens here."""
         cfg = self.cfg
-        batches = _Reader(self._batches(state.step * cfg.accumulate), cfg.accumulate)
+        batches = Reader(self.data_source, state.step * cfg.accumulate, cfg.accumulate)
         outputs = state.model.forward(batches)
         reported = -math.inf
         while state.step < cfg.steps:
@@ -252,10 +256,6 @@ class TorchTrainer(Generic[M]):
         device = state.optimizers.parameters[0].device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.cfg.dtype == "bfloat16")
 
-    def _batches(self, start: int) -> Iterator[Any]:
-        source: Any = self.data_source
-        return source.get_data_generator(start=start) if _is_seekable(source) else source.get_data_generator()
-
     def _save(self, state: TrainState[M], metrics: MetricsFile | None) -> Path | None:
         """A checkpoint of this step, where the run has a directory; then the oldest go."""
         if self.directory is None:
@@ -286,18 +286,20 @@ class TorchTrainer(Generic[M]):
             about={
                 "config": to_config(self.cfg),
                 "data": _config_or_none(self.data_source),
-                "model": f"{type(state.model).__module__}.{type(state.model).__qualname__}",
+                "model": name_of(type(state.model)),
+                "device": str(state.optimizers.parameters[0].device),
+                "threads": torch.get_num_threads(),
             },
             extra=extra,
         )
 
     def _not_finite(
-        self, state: TrainState[M], batches: "_Reader", metrics: MetricsFile | None, loss: float, grad_norm: float
+        self, state: TrainState[M], batches: Reader, metrics: MetricsFile | None, loss: float, grad_norm: float
     ) -> TrainingError:
         """Save what is needed to see it happen again, and say how."""
         do = "Give the trainer a directory, and the weights and the batch are saved for replay."
         if self.directory is not None:
-            extra = {f"batch-{number}": _tensors(batch) for number, batch in enumerate(batches.last)}
+            extra = {f"batch-{number}": batch_arrays(batch) for number, batch in enumerate(batches.last)}
             failed = self.directory / "failed" / f"step-{state.step + 1:08d}"
             self._write(failed, state, metrics, extra)
             do = (
@@ -306,39 +308,6 @@ class TorchTrainer(Generic[M]):
             )
         return TrainingError.of(
             f"step {state.step + 1}", got=f"loss {loss}, gradient norm {grad_norm}", wanted="finite numbers", do=do
-        )
-
-
-class _Reader:
-    """The batches, remembering those of this step and how many tokens they hold."""
-
-    def __init__(self, batches: Iterator[Any], keep: int) -> None:
-        self._batches = batches
-        self.last: deque[Any] = deque(maxlen=keep)
-        self.tokens = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        batch = next(self._batches)
-        self.last.append(batch)
-        tokens = getattr(batch, "tokens", None)
-        self.tokens += 0 if tokens is None else int(np.prod(tokens.shape))
-        return batch
-
-
-def _is_seekable(source: object) -> bool:
-    return "start" in inspect.signature(source.get_data_generator).parameters  # type: ignore[attr-defined]
-
-
-def _refuse_unseekable(source: object) -> None:
-    if not _is_seekable(source):
-        raise TrainingError.of(
-            f"{type(source).__name__}.get_data_generator",
-            got="no parameter `start`",
-            wanted="get_data_generator(start=k), which begins at batch k, so that a checkpoint can be gone on from",
-            do="Use a seekable source (gptlab.packing.PackedRows or Shuffled, then Collate), or give no directory.",
         )
 
 
@@ -372,12 +341,3 @@ def _saved_source(about: Mapping[str, Any], path: Path, allow: tuple[str, ...]) 
             do="Call TorchTrainer.load_checkpoint(path, data_source=...) with the one that was trained on.",
         )
     return from_config(about["data"], allow=allow)
-
-
-def _tensors(batch: object) -> dict[str, torch.Tensor]:
-    """The arrays of a record, or of whatever has attributes."""
-    names = [field.name for field in attrs.fields(type(batch))] if attrs.has(type(batch)) else list(vars(batch))
-    values = {name: getattr(batch, name) for name in names}
-    return {
-        name: torch.as_tensor(value) for name, value in values.items() if isinstance(value, np.ndarray | torch.Tensor)
-    }

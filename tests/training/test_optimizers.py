@@ -1,12 +1,14 @@
 """Who is trained by which rule, and that its state survives a round trip."""
 
 import copy
+import itertools
 
 import pytest
 import torch
+from torch import nn
+
 from gptlab.training import TrainerConfig, TrainingError
 from gptlab.training.optimizers import Optimizers, parameter_groups
-from torch import nn
 
 
 class Tied(nn.Module):
@@ -36,7 +38,7 @@ def test_groups_are_a_partition_and_muon_takes_hidden_matrices_only():
     }
     adamw = parameter_groups(network, TrainerConfig())
     assert adamw["muon"] == []
-    assert sorted(sum(adamw.values(), [])) == sorted(name for name, _ in network.named_parameters())
+    assert sorted(itertools.chain(*adamw.values())) == sorted(name for name, _ in network.named_parameters())
 
 
 def test_frozen_parameters_are_left_out():
