@@ -14,7 +14,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 EMBLEMS = _words(
-    "heron otter raven lion bear wolf fox hare owl crane swan crow eagle stag horse goat "
+    "heron otter raven lion bear wolf fox hare owl crane swan robin eagle stag horse goat "
     "bull whale seal trout crab bee moth rose lily fern star moon sun crown anchor bell"
 )
 """The closed class of the one-key facts: 32 words, short enough that each soon is one token."""

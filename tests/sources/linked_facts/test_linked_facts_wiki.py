@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -152,8 +153,6 @@ def _link_texts(documents: dict[DocumentId, Document]) -> list[str]:
 def test_every_form_of_a_link_occurs(wiki: LinkedFactsWiki) -> None:
     wikitext = wiki.dump.read_text(encoding="utf-8")
     for form in (r"\]\]ian ", r"#History\|", r"\[\[Old ", r" \(river\)\|", r"\[\[[a-z]\w+\|", r"\|Upper "):
-        import re
-
         assert re.search(form, wikitext), form
 
 
@@ -171,7 +170,7 @@ def test_these_are_the_bytes() -> None:
     world = World(pages=100, seed=0)
     pages = [page for index in range(100) for page in written_pages(world, index, 1)]
     text = "\n".join(f"{page.title}|{page.redirect}|{page.wikitext}" for page in pages)
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "EXPECTED"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "cceaaa9743ef86f9"
 
 
 def test_a_page_needs_no_other() -> None:
@@ -195,12 +194,12 @@ def test_the_export_is_well_formed_and_names_its_schema(wiki: LinkedFactsWiki) -
 
 
 def test_many_pages_are_written_within_minutes() -> None:
-    """200,000 pages within minutes: a thousand a second is far from what an idle core does, and enough."""
+    """200,000 pages within minutes, even with every call checked: 200 a second where 4,000 are usual unchecked."""
     world = World(pages=200_000, seed=0)
-    start = time.perf_counter()
+    start = time.process_time()
     for index in range(100_000, 100_200):
         list(written_pages(world, index, 0))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1  # seconds
 
 
 def test_finished_work_is_found(wiki: LinkedFactsWiki) -> None:

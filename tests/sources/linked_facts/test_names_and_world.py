@@ -106,6 +106,7 @@ def test_no_sentence_uses_a_value_or_is_shared_by_two_classes() -> None:
     used = set(re.findall(r"[a-z]+", " ".join(templates).lower()))
     values = [value for values in words.CLASSES.values() for value in values]
     assert len(values) == len(set(values)) and not used & set(values)
+    assert not [(a, b) for a in values for b in values if a != b and b.startswith(a)]
     assert len(words.EMBLEMS) == 32 and all(len(values) == 8 for values in words.ATTRIBUTES.values())
 
 
