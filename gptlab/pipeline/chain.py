@@ -5,7 +5,8 @@ that nobody claims are numbered by part (`n` of part 3 is `n·3`), so that two p
 Measured: see `experiments/contract_cost`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -13,7 +14,7 @@ import attrs
 from gptlab.pipeline.axes import AxisConflict, AxisTable, Claim, Claimed, claims_of, too_narrow, written_claims
 from gptlab.pipeline.dims import Dim, names_in, parse_dims, rename
 from gptlab.pipeline.explain import axis_error, capacity_error, order_error, seam_error
-from gptlab.pipeline.hints import map_arrays, substitute, variables
+from gptlab.pipeline.hints import arrays_in, map_arrays, substitute, variables
 from gptlab.pipeline.signature import Face, read
 from gptlab.pipeline.subtype import fits
 from gptlab.pipeline.verdict import Known
@@ -89,25 +90,25 @@ def _check_capacity(faces: Sequence[Face], table: AxisTable) -> None:
 
 def _scoped(face: Face, position: int, claimed: frozenset[str]) -> Face:
     """Number the axis names that belong to this part alone."""
-
-    def number(name: str) -> str:
-        return name if name in claimed else f"{name}·{position}"
-
-    def change(axes: str) -> str:
-        changed = [_numbered(text, dim, number) for text, dim in zip(axes.split(), parse_dims(axes), strict=True)]
-        return " ".join(changed)
-
+    if not arrays_in(face.takes) and not arrays_in(face.yields):
+        return face
+    change = functools.partial(_numbered_axes, position, claimed)
     return attrs.evolve(face, takes=map_arrays(face.takes, change), yields=map_arrays(face.yields, change))
 
 
-def _numbered(text: str, dim: Dim, number: Callable[[str], str]) -> str:
+def _numbered_axes(position: int, claimed: frozenset[str], axes: str) -> str:
+    pairs = zip(axes.split(), parse_dims(axes), strict=True)
+    return " ".join(_numbered(text, dim, position, claimed) for text, dim in pairs)
+
+
+def _numbered(text: str, dim: Dim, position: int, claimed: frozenset[str]) -> str:
     if dim.kind in ("named", "many") and dim.name:
-        return text.removesuffix(dim.name) + number(dim.name)
+        return text if dim.name in claimed else f"{text}·{position}"
     if dim.kind != "symbolic" or "{" in text:
         return text
     expression = dim.expression
-    for name in names_in(expression):
-        expression = rename(expression, name, number(name))
+    for name in names_in(expression) - claimed:
+        expression = rename(expression, name, f"{name}·{position}")
     return "#" * dim.broadcast + expression.replace(" ", "")
 
 

@@ -77,7 +77,7 @@ def _annotate(before: Face, after: Face) -> str:
     return f"Make the two annotations say the same, {before.name}'s as narrow as {after.name}'s."
 
 
-def _remedy(faces: Sequence[Face], position: int, table: AxisTable) -> str:
+def _remedy(faces: Sequence[Face], position: int, table: AxisTable) -> str:  # noqa: PLR0911  (a table of cases)
     before, after = faces[position - 1], faces[position]
     got, wanted = before.yields, after.takes
     for left, right in ((position - 1, position), (position, position + 1)):

@@ -17,7 +17,7 @@ import attrs
 
 from gptlab.pipeline.errors import ContractError
 from gptlab.pipeline.generics import class_bindings
-from gptlab.pipeline.hints import MISSING, field_hints, map_arrays, show, substitute, variables
+from gptlab.pipeline.hints import MISSING, arrays_in, field_hints, map_arrays, show, substitute, variables
 from gptlab.pipeline.place import function_of, location, name_of
 from gptlab.pipeline.subtype import fits
 from gptlab.pipeline.verdict import Known
@@ -190,9 +190,10 @@ def _taken(part: Any, name: str, hint: Any, owner: Any) -> Any:
     """`A` of `items: Iterator[A]`."""
     got, wanted = f"{name}: {show(hint)}", f"{name}: Iterator[...]"
     if hint is MISSING:
-        raise _unreadable(
-            part, "does not say what it takes", got, wanted, f"Write {wanted} with the type of an item."
-        )
+        remedy = f"Write {wanted} with the type of an item."
+        if name_of(part) == "a lambda":
+            remedy = "Write a function with def, whose parameters can be annotated."
+        raise _unreadable(part, "does not say what it takes", got, wanted, remedy)
     if typing.get_origin(hint) in (Iterator, Iterable):
         return _resolved(part, typing.get_args(hint)[0], owner)
     if hint in (Iterator, Iterable, typing.Iterator, typing.Iterable):
@@ -245,10 +246,13 @@ def _resolved(part: Any, hint: Any, owner: Any) -> Any:
     if variables(hint):
         hint = substitute(hint, _type_arguments(owner))
 
-    def with_sizes(axes: str) -> str:
-        return _SELF_VALUE.sub(lambda found: str(_attribute(part, owner, found[1])), axes)
+    if any("{" in array.dim_str for array in arrays_in(hint)):
+        hint = map_arrays(hint, functools.partial(_with_sizes, part, owner))
+    return hint
 
-    return map_arrays(hint, with_sizes)
+
+def _with_sizes(part: Any, owner: Any, axes: str) -> str:
+    return _SELF_VALUE.sub(lambda found: str(_attribute(part, owner, found[1])), axes)
 
 
 def _attribute(part: Any, owner: Any, path: str) -> object:
