@@ -6,6 +6,7 @@ from graph_strategies import corpora, document
 from hypothesis import given
 
 from gptlab.graph import DocumentTable, graph_statistics
+from gptlab.graph.link_graph import link_graph
 from gptlab.pipeline import Drops, watching
 from gptlab.types import DocumentId, TokenizedDocument
 
@@ -131,3 +132,11 @@ def test_there_is_no_document_outside_the_table(number):
     with pytest.raises(IndexError, match=f"document {number} of 2"):
         table[number]
     assert repr(table).startswith("<DocumentTable of 2 documents, 4 tokens")
+
+
+def test_links_may_come_in_any_order():
+    linkers, targets, positions = np.array([[1, 0, 0, 1, 0], [0, 2, 1, 2, 2], [3, 5, 4, 1, 2]], np.int32)
+    graph = link_graph(linkers, targets, positions, np.zeros(3, np.uint8))
+    assert [graph.targets(number).tolist() for number in range(3)] == [[2, 1], [2, 0], []]
+    assert [graph.positions(number).tolist() for number in range(3)] == [[2, 4], [1, 3], []]
+    assert [graph.linkers(number).tolist() for number in range(3)] == [[1], [0], [0, 1]]
