@@ -121,7 +121,7 @@ def _stands_for(name: str, place: tuple[str, ...], known: Known) -> Verdict:
     """Bind a wanted name, or see that it stands for the same again."""
     earlier = known.axes.setdefault(name, place)
     plain = without_scope(name)
-    if earlier == place and place != ("_",):
+    if _by_root(earlier, known) == _by_root(place, known) and place != ("_",):
         return YES
     if earlier is place:  # the first time: an axis with no name may be any one
         return YES
@@ -135,6 +135,18 @@ def _stands_for(name: str, place: tuple[str, ...], known: Known) -> Verdict:
     return cannot_tell(f"axis {plain} stands for {_listed(earlier)} and for {_listed(place)}; name them alike")
 
 
+def _by_root(dims: tuple[str, ...], known: Known) -> tuple[str, ...]:
+    return tuple(_canonical(dim, known) for dim in dims)
+
+
+def _canonical(expression: str, known: Known) -> str:
+    """With one name for all names of an axis."""
+    for name in names_in(expression) if "*" != expression[:1] != "#" else ():
+        if known.root_of(name) != name:
+            expression = rename(expression, name, known.root_of(name))
+    return expression
+
+
 def _listed(dims: tuple[str, ...]) -> str:
     return without_scope(" ".join(dims)) or "no axis"
 
@@ -146,8 +158,10 @@ def _has_size(left: Dim, want: Dim, known: Known) -> Verdict:
     mine, other = _as_written(left), _as_written(want)
     if needed is not None and given is not None:
         return YES if needed == given else no(f"axis {mine} is {given}, wanted {other}{_equals(other, needed)}")
-    if left.kind == want.kind == "symbolic" and is_same(left.expression, _through(want.expression, known)):
-        return YES
+    if left.kind == want.kind == "symbolic":
+        through = _canonical(_through(want.expression, known), known)
+        if is_same(_canonical(left.expression, known), through):
+            return YES
     if left.kind == "named" and want.kind == "symbolic" and left.name in names_in(_through(want.expression, known)):
         return no(f"axis {mine} is not {other}")
     return cannot_tell(f"axis {mine} may not be {other}; write its size, or fix it in axes()")

@@ -138,7 +138,7 @@ class AxisTable:
         Raises:
             AxisConflict: where it cannot hold together with an earlier one.
         """
-        self._add(self._root(claimed.axis), [claimed])
+        self._add(self.root_of(claimed.axis), [claimed])
 
     def unify(self, one: str, other: str) -> None:
         """Two names are one axis.
@@ -146,18 +146,18 @@ class AxisTable:
         Raises:
             AxisConflict: where their claims cannot both hold.
         """
-        left, right = self._root(one), self._root(other)
+        left, right = self.root_of(one), self.root_of(other)
         if left != right:
             self._parent[right] = left
             self._add(left, self._claims.pop(right, []))
 
     def claims(self, name: str) -> tuple[Claimed, ...]:
         """All claims on an axis, in the order in which they were made."""
-        return tuple(self._claims.get(self._root(name), ()))
+        return tuple(self._claims.get(self.root_of(name), ()))
 
     def size_of(self, name: str) -> int | None:
         """The size that somebody fixed."""
-        for claimed in self._claims.get(self._root(name), ()):
+        for claimed in self._claims.get(self.root_of(name), ()):
             if isinstance(claimed.claim, int):
                 return claimed.claim
         return None
@@ -178,7 +178,8 @@ class AxisTable:
             result[name] = AtMost(min(bounds)) if size is None else size
         return result
 
-    def _root(self, name: str) -> str:
+    def root_of(self, name: str) -> str:
+        """One name for all names of one axis."""
         while name in self._parent:
             name = self._parent[name]
         return name

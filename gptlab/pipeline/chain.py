@@ -53,7 +53,7 @@ def check_chain(parts: Sequence[Any]) -> Chain:
     free = variables(faces[0].takes) if not faces[0].is_source else frozenset()
     for position in range(1, len(faces)):
         before, after = faces[position - 1], faces[position]
-        known = Known(open=free | variables(after.takes), size_of=table.size_of)
+        known = Known(open=free | variables(after.takes), size_of=table.size_of, root_of=table.root_of)
         verdict = fits(before.yields, after.takes, known)
         if not verdict.fits:
             raise seam_error(faces, position, verdict, table)
@@ -63,6 +63,7 @@ def check_chain(parts: Sequence[Any]) -> Chain:
         except AxisConflict as conflict:
             raise axis_error(faces, conflict) from None
         faces = [_bound(face, known.bound) for face in faces]
+        faces[position] = _placed(faces[position], known.axes, claimed)
     _check_capacity(faces, table)
     return Chain(tuple(faces), table)
 
@@ -110,6 +111,30 @@ def _numbered(text: str, dim: Dim, position: int, claimed: frozenset[str]) -> st
     for name in names_in(expression) - claimed:
         expression = rename(expression, name, f"{name}·{position}")
     return "#" * dim.broadcast + expression.replace(" ", "")
+
+
+def _placed(face: Face, axes: Mapping[str, tuple[str, ...]], claimed: frozenset[str]) -> Face:
+    """Axes of its own that stand for several axes, a number or an expression are these from here on."""
+    stand = {
+        name: place
+        for name, place in axes.items()
+        if name not in claimed and "_" not in place and (name[0] == "*" or not place[0].isidentifier())
+    }
+    if not stand or not arrays_in(face.yields):
+        return face
+    return attrs.evolve(face, yields=map_arrays(face.yields, functools.partial(_replaced, stand)))
+
+
+def _replaced(stand: Mapping[str, tuple[str, ...]], axes: str) -> str:
+    changed = []
+    for text, dim in zip(axes.split(), parse_dims(axes), strict=True):
+        expression = dim.expression if "{" not in text else ""
+        for name in names_in(expression) & stand.keys() if expression else ():
+            expression = rename(expression, name, stand[name][0]).replace(" ", "")
+        name = f"*{dim.name}" if dim.kind == "many" else dim.name
+        whole = dim.kind in ("named", "many") and not dim.broadcast and name in stand
+        changed.extend(stand[name] if whole else [expression or text])
+    return " ".join(changed)
 
 
 def _apart(faces: Iterable[Face]) -> list[Face]:

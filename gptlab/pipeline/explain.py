@@ -112,7 +112,7 @@ def _items_of(hint: Any) -> Any:
 
 
 def _fits(got: Any, wanted: Any, table: AxisTable) -> bool:
-    return fits(got, wanted, Known(size_of=table.size_of)).fits
+    return fits(got, wanted, Known(size_of=table.size_of, root_of=table.root_of)).fits
 
 
 def _fit_exchanged(faces: Sequence[Face], left: int, right: int, table: AxisTable) -> bool:

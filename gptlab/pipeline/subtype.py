@@ -265,7 +265,9 @@ def _argument_fits(left: Any, right: Any, direction: int, known: Known) -> Verdi
     both = worst((_fits(left, right, known), _fits(right, left, known)))
     if both.fits:
         known.exact |= (variables(left) | variables(right)) & known.open
-    elif both.reason and _fits(left, right, Known(open=known.open, size_of=known.size_of)).fits:
+    elif (
+        both.reason and _fits(left, right, Known(open=known.open, size_of=known.size_of, root_of=known.root_of)).fits
+    ):
         return Verdict(
             both.answer, f"{show(left)} and {show(right)} must be the same, since the container can change"
         )

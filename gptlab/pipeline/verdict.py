@@ -74,6 +74,7 @@ class Known:
         pairs: axis names found in the same place on both sides.
         assumed: questions being answered (a recursive Protocol asks itself).
         size_of: the size of a named axis, where somebody in the pipeline fixed it.
+        root_of: one name for all names that an axis has along the pipeline.
     """
 
     open: frozenset[TypeVar] = frozenset()
@@ -83,6 +84,7 @@ class Known:
     pairs: list[tuple[str, str]] = attrs.Factory(list)
     assumed: set[tuple[Any, Any]] = attrs.Factory(set)
     size_of: Callable[[str], int | None] = _no_size
+    root_of: Callable[[str], str] = str
 
     def save(self) -> tuple[Any, ...]:
         """A state to return to."""

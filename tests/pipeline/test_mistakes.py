@@ -238,7 +238,7 @@ MISTAKES: Mapping[str, Callable[[], Any]] = {
     "a running generator": lambda: pipeline(Articles().get_data_generator(), Tokenise()),
     "a list for a source": lambda: pipeline([1, 2, 3], titles),
     "None for a stage": lambda: pipeline(Articles(), None),
-    "no part at all": lambda: pipeline(),
+    "no part at all": pipeline,
     "input without annotation": lambda: pipeline(Articles(), no_input),
     "output without annotation": lambda: pipeline(Articles(), no_output),
     "a bare Iterator": lambda: pipeline(Articles(), bare_input),
@@ -282,7 +282,7 @@ MISTAKES: Mapping[str, Callable[[], Any]] = {
     "the other wrong class by hand": lambda: StagePipeline((Articles(), Tokenise())),
     "an empty slice": lambda: pipeline(*ok)[:0],
     "a source after a slice": lambda: pipeline(pipeline(*ok)[1:], Articles()),
-    "an unknown setting of the check": lambda: checks_from_environment(),
+    "an unknown setting of the check": lambda: checks_from_environment(),  # noqa: PLW0108  (defined below)
 }
 
 
