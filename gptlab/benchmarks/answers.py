@@ -16,10 +16,8 @@ import numpy as np
 from gptlab.pipeline.observe import drop
 from gptlab.pipeline.protocols import Tokenizer
 from gptlab.sources.linked_facts import Fact, locate
+from gptlab.tokenizers.tokenize import title_line
 from gptlab.types import Document, DocumentId, PackedSequence
-
-LONGEST_TITLE_FRAME = 8
-"""Bytes that may stand around the title in the title line: marks before it, line breaks after it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -150,14 +148,10 @@ def _places(
 def _text_begin(data: bytes, document: Document) -> int | None:
     """Where in the bytes of a document's tokens its text begins, after the title line; None when it is not there.
 
-    The text may be cut at its end. The title's frame is looked for, not assumed, so that a tokenizer stage may
-    write `Title` or `# Title` and one line break or two.
+    The text may be cut at its end. A row that holds a later piece of the document (`Concatenate`) has no beginning.
     """
-    text, title = document.text.encode(), len(document.title.encode())
-    for begin in range(title, min(title + LONGEST_TITLE_FRAME, len(data) - 1) + 1):
-        if data.startswith(text[: len(data) - begin], begin):
-            return begin
-    return None
+    title, text = title_line(document.title).encode(), document.text.encode()
+    return len(title) if data.startswith(title) and text.startswith(data[len(title) :]) else None
 
 
 def _is_reachable(row: PackedSequence, index: int, fact: Fact, first: int) -> bool:

@@ -104,7 +104,8 @@ class TrainerConfig:
         default=(0.9, 0.95), validator=_check("a tuple of two numbers, each from 0 to below 1", _is_pair_of_betas)
     )
     clip: float | None = attrs.field(
-        default=1.0, validator=attrs.validators.optional(_number("more than 0, or None", lambda norm: norm > 0))
+        default=1.0,
+        validator=_check("more than 0, or None", lambda norm: norm is None or (_is_real(norm) and norm > 0)),
     )
     accumulate: int = attrs.field(default=1, validator=_count(1))
     evaluate_every: int = attrs.field(default=100, validator=_count(1))

@@ -111,7 +111,7 @@ class Bigram:
             raise TrainingError.of(
                 "Bigram",
                 got=f"vocab_size {vocab_size}, smoothing {smoothing}",
-                wanted=f"a vocabulary of 1 to {LARGEST_VOCABULARY:,} tokens, since it counts all pairs; smoothing above 0",
+                wanted=f"a vocabulary of 1 to {LARGEST_VOCABULARY:,} tokens (all pairs count), smoothing above 0",
                 do="Use a tokenizer with a smaller vocabulary.",
             )
         self.smoothing = smoothing

@@ -64,7 +64,7 @@ class Optimizers:
             )
         made = (_muon(named, self.groups, cfg), _adamw(named, self.groups, cfg))
         self._torch = [optimizer for optimizer in made if optimizer is not None]
-        self._names = {parameter: name for name, parameter in named.items()}
+        self._names: dict[torch.Tensor, str] = {parameter: name for name, parameter in named.items()}
 
     def __str__(self) -> str:
         return ", ".join(f"{group}: {len(names)}" for group, names in self.groups.items() if names)

@@ -12,7 +12,8 @@ from torch import nn
 
 from gptlab.packing import Pack
 from gptlab.sources.linked_facts import Fact
-from gptlab.types import Batch, Document, DocumentId, PackedSequence, TokenizedDocument, Walk, scan_links
+from gptlab.tokenizers.tokenize import tokenize_document
+from gptlab.types import Batch, Document, DocumentId, PackedSequence, Walk, scan_links
 
 CHOICES = ("heron", "otter", "lynx", "newt", "stoat", "crane", "finch", "moose")
 
@@ -60,23 +61,9 @@ class Words:
         return self.table[token]
 
 
-def tokenized(document: Document, tokenizer: Any, frame: str = "# {}\n") -> TokenizedDocument:
-    head = frame.format(document.title)
-    tokens = [*tokenizer.encode(head + document.text), tokenizer.end_of_text]
-    ends = np.cumsum([len(tokenizer.token_bytes(token)) for token in tokens])
-    at = [len((head + document.text[: link.end]).encode()) for link in document.links]
-    return TokenizedDocument(
-        id=document.id,
-        title=document.title,
-        tokens=np.array(tokens, np.uint16),
-        link_positions=np.array([int(np.searchsorted(ends, byte)) for byte in at], np.int32),
-        link_targets=tuple(link.target for link in document.links),
-    )
-
-
-def row_of(documents: list[Document], tokenizer: Any, seq_len: int = 512, frame: str = "# {}\n") -> PackedSequence:
+def row_of(documents: list[Document], tokenizer: Any, seq_len: int = 512) -> PackedSequence:
     """Documents, targets first, the last one being the root, through the real `Pack`."""
-    parts = [tokenized(document, tokenizer, frame) for document in documents]
+    parts = [tokenize_document(document, tokenizer) for document in documents]
     number = {document.id: index for index, document in enumerate(documents)}
     edges = sorted(
         {

@@ -55,7 +55,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ContractError, match="Documents"):
         FoldTrainer.instantiate(None, Bigram(VOCAB), Documents())
     with pytest.raises(
-        TrainingError, match="got     vocab_size 50257, smoothing 1.0\n  wanted  a vocabulary of 1 to 16,384"
+        TrainingError, match=r"got     vocab_size 50257, smoothing 1[.]0\n  wanted  a vocabulary of 1 to 16,384"
     ):
         Bigram(50257)
 
