@@ -8,8 +8,10 @@ from gptlab.experiment.plot_losses import plot_losses, read_metrics
 from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
 from gptlab.experiment.recipe_file import recipe_text, root_file
+from gptlab.experiment.report import write_report
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, make_console, running
+from gptlab.experiment.summary import summarize
 from gptlab.experiment.tables import (
     Comparison,
     comparison_table,
@@ -18,6 +20,7 @@ from gptlab.experiment.tables import (
     figures_table,
     next_table,
     places_table,
+    settings_table,
     show,
 )
 
@@ -50,5 +53,8 @@ __all__ = [
     "root_file",
     "running",
     "runs",
+    "settings_table",
     "show",
+    "summarize",
+    "write_report",
 ]

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.plot_style import PALETTE, drawable, families, new_figure, plain_axes, save
 from gptlab.experiment.text import Real, shorten
 
-Rows = list[dict[str, Real]]
+Rows = list[dict[str, Any]]
 
 
 def read_metrics(path: Path) -> Rows:
@@ -54,8 +55,12 @@ def column(rows: Rows, name: str) -> tuple[list[Real], list[Real]]:
     >>> column([{"step": 1, "loss": 4.0}, {"step": 2, "loss": float("nan")}, {"step": 3}], "loss")
     ([1], [4.0])
     """
-    found = [(row["step"], row[name]) for row in rows if "step" in row and math.isfinite(row.get(name, math.nan))]
+    found = [(row["step"], row[name]) for row in rows if _is_number(row.get("step")) and _is_number(row.get(name))]
     return [step for step, _ in found], [value for _, value in found]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def smoothed(values: list[Real], window: int) -> list[Real]:
@@ -118,6 +123,7 @@ def _draw_run(axes: Axes, prefix: str, rows: Rows, colours: Sequence[str]) -> li
     over = f", mean over {window} steps" if window > 1 else ""
     axes.plot(steps, losses, color=colours[0], alpha=0.25, linewidth=0.7)
     axes.plot(steps, smooth, color=colours[0], linewidth=1.8, label=f"{prefix}training ({smooth[-1]:.3f}{over})")
+    axes.plot(steps[-1:], smooth[-1:], color=colours[0], marker=".")  # a single step has no line
     shown = [*smooth, float(np.percentile(losses, 99.5))]
     for number, name in enumerate(sorted({key for row in rows for key in row if key.endswith("_loss")})):
         at, values = column(rows, name)

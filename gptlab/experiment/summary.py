@@ -44,7 +44,7 @@ def summarize(
     }
 
 
-def _finite(value: Real) -> float | None:
+def _finite(value: Real) -> Real | None:
     """JSON has no infinities, and a figure that is no number is none."""
     return value if math.isfinite(value) else None
 

@@ -110,6 +110,15 @@ def figures_table(figures: Mapping[str, object], title: str) -> Table:
     return table
 
 
+def settings_table(settings: Mapping[str, object], title: str = "Settings") -> Table:
+    """Dotted names and values, as they are written on the command line."""
+    table = _table(title, "setting")
+    table.add_column("value", overflow="fold")
+    for name, value in settings.items():
+        table.add_row(_text(name), _text(str(value)))
+    return table
+
+
 def drops_table(drops: Drops, title: str = "What was left out") -> Table:
     """Reason, count and the first example; the most frequent first."""
     table = _table(title, "reason")

@@ -1,0 +1,92 @@
+"""What a recipe returns: everything a run needs, as one value that is checked when it is made.
+
+A recipe is a Python file with a function from settings to a `Recipe`. Nothing in it has read a file yet: parts that
+need work first have `pre_cache`, and `gptlab.experiment.run` does it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from gptlab.pipeline import SourcePipeline, pipeline
+from gptlab.pipeline.protocols import Benchmark, PreCached, SeekableSource, Source
+from gptlab.training import TrainerConfig
+from gptlab.types import Generation, PackedSequence, Prompt
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Evaluation:
+    """A benchmark and the data it is calculated on, under the name that tables show.
+
+    Attributes:
+        name: a few words.
+        benchmark: computes the figures.
+        data: made by `pre_cache` before training, so that nothing is waited for afterwards.
+    """
+
+    name: str
+    benchmark: Benchmark[Any, Any]
+    data: Source[Any]
+
+
+class Writing(Protocol):
+    """Samples of the trained model. A complete one:
+
+    >>> class Greeting:
+    ...     def write(self, model: Any) -> list[Generation]:
+    ...         return list(model.inference(iter([Prompt(text="Hello")])))
+    """
+
+    def write(self, model: Any) -> list[Generation]:
+        """What the model writes."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Recipe:
+    """Data, model and trainer, and what is done with the model at the end.
+
+    Making one checks that the data fit the model: types, axes and dtypes, before a file is opened.
+
+    Attributes:
+        data: training batches, seekable and as a rule endless (`Shuffled`).
+        model: fresh, with `forward` from a batch to something with a `loss`.
+        trainer: how it is trained.
+        held_out: batches for the loss while training; None for no such figure.
+        evaluations: benchmarks of the trained model.
+        writing: samples at the end, of models that write.
+        picture: rows, the first of which with a link is drawn with its mask.
+        keep: parts saved beside the model, by the name of their folder (a tokenizer).
+        places: what else a person may want to look at, by name.
+
+    Raises:
+        ContractError: the data do not fit the model.
+    """
+
+    data: SeekableSource[Any]
+    model: Any
+    trainer: TrainerConfig
+    held_out: Source[Any] | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    writing: Writing | None = None
+    picture: Source[PackedSequence] | None = None
+    keep: dict[str, Any] = attrs.field(factory=dict)
+    places: Callable[[], dict[str, Path]] = attrs.field(default=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if self.held_out is not None:
+            pipeline(self.held_out, self.model.forward)
+        self.chain  # noqa: B018 - composing is checking
+
+    @property
+    def chain(self) -> SourcePipeline[Any]:
+        """The whole of it, source first and model last."""
+        return pipeline(self.data, self.model.forward)
+
+    def pre_cache(self) -> None:
+        """Do all that is done once, in the order in which it is needed."""
+        self.chain.pre_cache()
+        for source in (self.held_out, self.picture, *(evaluation.data for evaluation in self.evaluations)):
+            if isinstance(source, PreCached):
+                source.pre_cache()

@@ -1,0 +1,253 @@
+"""A run from its beginning to its end: compose, prepare, train, evaluate, write, draw, report.
+
+The order is the same for every recipe, so it stands here once. Each step leaves its result on disk whole before the
+next begins (prepared data in the cache, checkpoints and model in the run directory), so a run that is killed at any
+point is started again and does none of it twice; training goes on from its last checkpoint with `--resume`.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from gptlab.experiment.errors import ExperimentError
+from gptlab.experiment.picture import draw_row
+from gptlab.experiment.plot_losses import plot_losses
+from gptlab.experiment.recipe import Recipe
+from gptlab.experiment.recipe_file import recipe_text, root_file
+from gptlab.experiment.report import write_report
+from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
+from gptlab.experiment.session import Session, running
+from gptlab.experiment.summary import flat, summarize
+from gptlab.experiment.tables import (
+    comparison_table,
+    comparisons,
+    drops_table,
+    figures_table,
+    next_table,
+    places_table,
+    show,
+)
+from gptlab.experiment.text import Real
+from gptlab.pipeline import progress
+from gptlab.storage import fingerprint, is_complete, load_from_dir, new_directory, save_to_dir, to_config
+from gptlab.training import Evaluate, TorchTrainer, latest_checkpoint
+from gptlab.types import Generation
+
+_MODEL_KIND = "model"
+
+
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """Where a run is kept and what it goes on from; the part of the settings that is no part of the experiment.
+
+    Attributes:
+        experiments: folder of all runs.
+        resume: go on with this run directory, or with the newest unfinished one: `latest`.
+        allow_changed_recipe: resume although the recipe file has changed since.
+    """
+
+    experiments: Path = Path("experiments")
+    resume: str | None = None
+    allow_changed_recipe: bool = False
+
+
+def run(recipe: Recipe, settings: Any, options: RunOptions) -> RunDirectory:
+    """Run a recipe to its end.
+
+    Args:
+        recipe: what is run; it was checked when it was made.
+        settings: what the recipe was made from; kept as the run's config.json.
+        options: where, and whether an earlier run goes on.
+
+    Returns:
+        The finished run's directory.
+
+    Raises:
+        ExperimentError: the run to resume does not exist, has ended, or had another recipe or other settings.
+    """
+    config = to_config(settings)
+    directory = _resumed(config, options) if options.resume else _begun(recipe, settings, config, options)
+    with running(directory, go_on=_command("--resume", str(directory.path))) as session:
+        session.logger.info("%s", recipe.chain)
+        recipe.pre_cache()
+        trained = _trained(recipe, session)
+        figures = _evaluated(recipe, trained)
+        samples = recipe.writing.write(trained) if recipe.writing is not None else []
+        _drawn(recipe, trained, session)
+        directory.finish(summarize(figures, session.observer, samples))
+        write_report(directory)
+        _told(recipe, session, figures, samples)
+    return directory
+
+
+def load_model(path: Path, *, recipe_file: Path | None = None, allow_changed_recipe: bool = False) -> Any:
+    """The model that a run ended with, bit for bit.
+
+    Args:
+        path: the run directory.
+        recipe_file: the file that loads it; the root file of this process when None.
+        allow_changed_recipe: take a run that another version of the recipe made.
+
+    Raises:
+        ExperimentError: the recipe has changed (the difference is shown), or the run has no model yet.
+        StorageError: the model is damaged.
+    """
+    directory = RunDirectory.load(path, recipe_file, allow_changed_recipe=allow_changed_recipe)
+    if not is_complete(directory.path / "model", _MODEL_KIND):
+        raise ExperimentError(
+            f"the run {path}",
+            got="no model: training has not ended",
+            wanted="a run that came to its end",
+            do=f"Go on with it: --resume {path}",
+        )
+    return load_from_dir(directory.path / "model", allow=("recipes",))
+
+
+def _begun(recipe: Recipe, settings: Any, config: Any, options: RunOptions) -> RunDirectory:
+    """A new run; where an equal one was interrupted while training, the person is told how to go on with that."""
+    earlier = latest_unfinished(options.experiments, root_file(), config)
+    directory = RunDirectory.create(
+        options.experiments,
+        None,
+        config,
+        seeds={name: value for name, value in flat(config).items() if name.rpartition(".")[2] == "seed"},
+        data={"training batches": fingerprint(recipe.data)},
+    )
+    if earlier is not None and latest_checkpoint(earlier.path) is not None:
+        with running(directory) as session:
+            session.observer.say(
+                f"{earlier.path} has the same settings and was interrupted; this is a new run beside it. "
+                f"To go on with that one: {_command('--resume', str(earlier.path))}"
+            )
+    return directory
+
+
+def _resumed(config: Any, options: RunOptions) -> RunDirectory:
+    """The run to go on with, made by the same recipe and settings."""
+    asked = options.resume or ""
+    if asked == "latest":
+        unfinished = [each for each in runs(options.experiments) if not each.is_finished]
+        same = [each for each in unfinished if each.recipe == recipe_text(root_file())]
+        if not same:
+            raise ExperimentError(
+                "--resume latest",
+                got=f"no unfinished run of this recipe in {options.experiments}",
+                wanted="a run that was interrupted",
+                do="Start a new one by leaving out --resume; finished preparations are reused.",
+            )
+        asked = str(same[-1].path)
+    directory = RunDirectory.load(Path(asked), allow_changed_recipe=options.allow_changed_recipe)
+    if directory.is_finished:
+        raise ExperimentError(
+            f"the run {asked}",
+            got="a run that came to its end",
+            wanted="one that was interrupted",
+            do="Leave out --resume to start a new one.",
+        )
+    then, now = _of_experiment(directory.config), _of_experiment(config)
+    different = [name for name in sorted(then | now) if then.get(name) != now.get(name)]
+    if different:
+        raise ExperimentError(
+            f"the settings of {asked}",
+            got="; ".join(f"{name} {now.get(name)!r}" for name in different),
+            wanted="; ".join(f"{name} {then.get(name)!r}" for name in different) + ", as the run began",
+            do="Give the same settings, or start a new run by leaving out --resume.",
+        )
+    return directory
+
+
+def _of_experiment(config: Any) -> dict[str, Any]:
+    """The settings, less where the run is kept."""
+    return {name: value for name, value in flat(config).items() if not name.startswith("run.")}
+
+
+def _trained(recipe: Recipe, session: Session) -> Any:
+    """The trained model: trained now, gone on with, or found where an earlier try came so far."""
+    place = session.run.path / "model"
+    if is_complete(place, _MODEL_KIND):
+        session.observer.say(f"Found the trained model in {place}.")
+        return load_from_dir(place, allow=("recipes",))
+    hooks = ()
+    if recipe.held_out is not None:
+        hooks = (Evaluate(source=recipe.held_out, every=recipe.trainer.evaluate_every),)
+    if latest_checkpoint(session.run.path) is not None:
+        trainer: TorchTrainer[Any] = TorchTrainer.load_checkpoint(
+            session.run.path, data_source=recipe.data, logger=session.logger, hooks=hooks, allow=("recipes",)
+        )
+    else:
+        trainer = TorchTrainer.instantiate(
+            recipe.trainer,
+            recipe.model,
+            recipe.data,
+            directory=session.run.path,
+            logger=session.logger,
+            hooks=hooks,
+        )
+    trained = trainer.train()
+    with new_directory(place, kind=_MODEL_KIND) as folder:
+        save_to_dir(trained, folder)
+    for name, part in recipe.keep.items():
+        if not is_complete(session.run.path / name, name):
+            with new_directory(session.run.path / name, kind=name) as folder:
+                save_to_dir(part, folder)
+    return trained
+
+
+def _evaluated(recipe: Recipe, trained: Any) -> dict[str, Mapping[str, Real]]:
+    figures: dict[str, Mapping[str, Real]] = {}
+    for evaluation in recipe.evaluations:
+        figures[evaluation.name] = evaluation.benchmark.calculate(evaluation.data, trained)
+    return figures
+
+
+def _drawn(recipe: Recipe, trained: Any, session: Session) -> None:
+    total = 2 if recipe.picture is not None else 1
+    progress("draw", 0, total, "pictures")
+    plot_losses(session.run.metrics, session.run.plots / "loss.png")
+    if recipe.picture is not None:
+        draw_row(recipe.picture, trained.cfg.mask, session.run.plots / "mask.png")
+    progress("draw", total, total, "pictures")
+
+
+def _told(
+    recipe: Recipe, session: Session, figures: Mapping[str, Mapping[str, Real]], samples: list[Generation]
+) -> None:
+    """The closing tables."""
+    for sample in samples:
+        _tell_sample(session, sample)
+    tables = [drops_table(session.observer)]
+    for name, values in figures.items():
+        compared = comparisons(values)
+        tables.append(comparison_table(compared, name) if compared else figures_table(values, name))
+    path = session.run.path
+    places = {
+        "run": path,
+        "report": session.run.report,
+        "loss curve": session.run.plots / "loss.png",
+        "trained model": path / "model",
+        **recipe.places(),
+    }
+    commands = {
+        "compare runs": f"python -m gptlab.experiment list {path.parent}",
+        "train longer": _command("--trainer.steps", str(4 * recipe.trainer.steps)),
+        "see all settings": _command("--help", only=True),
+    }
+    show(session.console, session.logger, *tables, places_table(places), next_table(commands))
+
+
+def _tell_sample(session: Session, sample: Generation) -> None:
+    read = ", ".join(f"{document} (after {at} characters)" for at, document in sample.read)
+    session.observer.say(f"Sample: {sample.prompt.text.strip()}|{sample.text.strip()}")
+    session.observer.say(f"  read while writing: {read or 'no document'}")
+
+
+def _command(*more: str, only: bool = False) -> str:
+    """How this program was started, with further arguments."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["python", "-m", spec.name] if spec is not None else ["python", sys.argv[0]]
+    given = [] if only else sys.argv[1:]
+    return shlex.join([*program, *given, *more])
