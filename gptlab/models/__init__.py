@@ -6,6 +6,7 @@ from gptlab.models.generation import Lookup
 from gptlab.models.link_pairs import LinkPairs, SampleLinks
 from gptlab.models.link_prediction import LinkPredictor, LinkPredictorConfig, LinkScores
 from gptlab.models.mask import MaskSpec, dense_mask
+from gptlab.models.ngram import NGram, NGramConfig
 from gptlab.models.output import ModelOutput
 from gptlab.models.sampling import Sampling
 
@@ -19,6 +20,8 @@ __all__ = [
     "Lookup",
     "MaskSpec",
     "ModelOutput",
+    "NGram",
+    "NGramConfig",
     "SampleLinks",
     "Sampling",
     "dense_mask",

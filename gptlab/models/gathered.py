@@ -35,7 +35,7 @@ def gathered_attention(
     plan = make_plan(documents, edges, spec)
 
     def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        out: Tensor = _Gathered.apply(queries, keys, values, plan)
+        out: Tensor = _Gathered.apply(queries, keys, values, plan)  # type: ignore[no-untyped-call]
         return out
 
     return attend
@@ -95,7 +95,7 @@ class _Gathered(Function):
             grad_queries[row, :, start:stop] = torch.bmm(scores, key).view(-1, stop - start, size)
             _scatter(grad_keys[row], block.keys, torch.bmm(scores.transpose(1, 2), query))
         for row, length in enumerate(plan.lengths):
-            grad_values[row, :, length:] = grad[row, :, length:].unflatten(0, (key_heads, group)).sum(dim=1)
+            grad_values[row, :, length:] = grad[row, :, length:].reshape(key_heads, group, -1, size).sum(dim=1)
         return grad_queries * size**-0.5, grad_keys, grad_values, None
 
 

@@ -68,11 +68,12 @@ class TwoTowers(nn.Module):
         self, linkers: Int[Tensor, "batch tokens"], targets: Int[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch"]:
         left, right = self.linker(self._bag(linkers)), self.target(self._bag(targets))
-        return (left * right).sum(dim=-1) / left.shape[-1] ** 0.5 + self.bias
+        scores: Tensor = (left * right).sum(dim=-1) / left.shape[-1] ** 0.5 + self.bias
+        return scores
 
     def _bag(self, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch width"]:
         is_token = (tokens >= 0).unsqueeze(-1)
-        total = (self.embedding(tokens.clamp(min=0)) * is_token).sum(dim=1)
+        total: Tensor = (self.embedding(tokens.clamp(min=0)) * is_token).sum(dim=1)
         return total / is_token.sum(dim=1).clamp(min=1).sqrt()
 
 

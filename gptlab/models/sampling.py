@@ -41,14 +41,16 @@ class Sampling:
         """
         order = np.argsort(-logits, kind="stable")
         if self.temperature == 0:
-            return np.eye(1, len(logits), order[0], dtype=np.float64)[0]
+            certain = np.zeros(len(logits))
+            certain[order[0]] = 1.0
+            return certain
         scaled = (logits - logits[order[0]]).astype(np.float64) / self.temperature
-        chances = np.exp(scaled[order])
+        chances: Float64[np.ndarray, "vocab"] = np.exp(scaled[order])
         chances[len(logits) if self.top_k is None else self.top_k :] = 0.0
         chances /= chances.sum()
         before = np.concatenate([[0.0], np.cumsum(chances)[:-1]])
         chances[before >= self.top_p] = 0.0
-        spread = np.empty_like(chances)
+        spread: Float64[np.ndarray, "vocab"] = np.empty_like(chances)
         spread[order] = chances / chances.sum()
         return spread
 

@@ -15,10 +15,15 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 def save_model(cfg: Any, network: nn.Module, directory: Path) -> None:
     """Write the configuration and every parameter under its name (tied ones once) into `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / CONFIG, pretty_json(to_config(cfg)))
+    save_config(cfg, directory)
     arrays = {name: weight.detach().cpu().contiguous() for name, weight in network.named_parameters()}
     write_atomically(directory / WEIGHTS, save(arrays))
+
+
+def save_config(cfg: Any, directory: Path) -> None:
+    """Write the configuration into `directory`, which is made where it is not there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_atomically(directory / CONFIG, pretty_json(to_config(cfg)))
 
 
 def load_config(directory: Path, kind: type) -> Any:
