@@ -11,10 +11,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from gptlab.models.attention import Attend, dense_attention
 from gptlab.models.config import DagTransformerConfig
 from gptlab.models.gathered import gathered_attention
+
+LARGEST_LOGITS = 2**27
+"""Numbers of one batch's logits (512 MiB in float32) above which training makes them in parts. A transformer of 124 M
+parameters has 50 thousand tokens: 2,600 tokens in a batch are enough to get there."""
 
 Rotation = tuple[Tensor, Tensor]
 """Cosines and sines, each `[batch 1 seq size/2]`."""
@@ -129,11 +134,14 @@ class Transformer(nn.Module):
         positions: Int[Tensor, "batch seq"],
         edges: Int[Tensor, "batch edges 3"],
         targets: Int[Tensor, "batch seq"] | None = None,
-    ) -> tuple[Float[Tensor, "batch seq vocab"], Float[Tensor, "batch seq"] | None]:
+    ) -> tuple[Float[Tensor, "batch seq vocab"] | None, Float[Tensor, "batch seq"] | None]:
         """Logits for the token after each, and the cross-entropy at each where targets are given.
 
         Args:
             tokens, documents, positions, edges, targets: the fields of `Batch`.
+
+        Returns:
+            No logits in training mode above `LARGEST_LOGITS`: they are made and used in parts.
         """
         make_attention = gathered_attention if self.cfg.attention == "gathered" else dense_attention
         attend = make_attention(documents, edges, self.cfg.mask)
@@ -141,10 +149,30 @@ class Transformer(nn.Module):
         x = self.embedding_norm(self.embedding(tokens))
         for block in self.blocks:
             x = block(x, documents, rotation, attend)
-        logits = self.unembedding(self.final_norm(x))
+        x = self.final_norm(x)
+        if targets is not None and self.training and tokens.numel() * self.cfg.vocab_size > LARGEST_LOGITS:
+            return None, self._losses_in_parts(x, targets)
+        logits = self._logits(x)
+        return logits, None if targets is None else token_losses(logits, targets)
+
+    def _logits(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq vocab"]:
+        logits: Tensor = self.unembedding(x)
         if self.cfg.soft_cap is not None:
             logits = self.cfg.soft_cap * torch.tanh(logits / self.cfg.soft_cap)
-        return logits, None if targets is None else token_losses(logits, targets)
+        return logits
+
+    def _losses_in_parts(
+        self, x: Float[Tensor, "batch seq width"], targets: Int[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch seq"]:
+        """Losses of a few tokens at a time; their logits are thrown away and made again for the gradient."""
+
+        def losses_of(part: Tensor, wanted: Tensor) -> Tensor:
+            return token_losses(self._logits(part), wanted)
+
+        size = max(1, LARGEST_LOGITS // self.cfg.vocab_size)
+        flat, wanted = x.flatten(0, 1)[None].split(size, dim=1), targets.flatten()[None].split(size, dim=1)
+        losses = [checkpoint(losses_of, *pair, use_reentrant=False) for pair in zip(flat, wanted, strict=True)]
+        return torch.cat(losses, dim=1).view(targets.shape)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packs import SPECS, batches
 
-from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec, ModelOutput, dense_mask
+from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec, ModelOutput, dense_mask, transformer
 from gptlab.models.transformer import rotary_angles, rotate, token_losses
 from gptlab.pipeline import AtMost, pipeline
 from gptlab.pipeline.errors import ContractError
@@ -294,6 +294,23 @@ def test_a_configuration_that_cannot_be_is_refused(change: dict[str, object], me
     with pytest.raises(ValueError, match="DagTransformerConfig") as caught:
         DagTransformerConfig(**({"vocab_size": 10} | change))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("largest", [1, 30, 11 * 8 - 1])
+def test_logits_in_parts_give_the_same_losses_and_gradients(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for limit in (2**27, largest):
+        monkeypatch.setattr(transformer, "LARGEST_LOGITS", limit)
+        model = make(soft_cap=3.0)
+        model.network.train()
+        output = run(model, example())
+        output.loss.backward()
+        results.append([output.token_losses.detach(), *(weight.grad for weight in model.network.parameters())])
+    for whole, parts in zip(*results, strict=True):
+        torch.testing.assert_close(whole, parts, atol=1e-6, rtol=1e-5)
+    assert run(model, example()).logits is None
+    model.network.eval()
+    assert run(model, example()).logits is not None
 
 
 def test_token_losses_ignore_what_has_no_target() -> None:
