@@ -141,7 +141,7 @@ def _by_root(dims: tuple[str, ...], known: Known) -> tuple[str, ...]:
 
 def _canonical(expression: str, known: Known) -> str:
     """With one name for all names of an axis."""
-    for name in names_in(expression) if "*" != expression[:1] != "#" else ():
+    for name in () if expression.startswith(("*", "#")) else names_in(expression):
         if known.root_of(name) != name:
             expression = rename(expression, name, known.root_of(name))
     return expression

@@ -15,6 +15,8 @@ import inspect
 import typing
 from typing import Any, ForwardRef, Literal, Never, NewType, NoReturn, TypeVar, Union
 
+import attrs
+
 from gptlab.pipeline.arrays import array_fits
 from gptlab.pipeline.generics import is_generic, variance, view_as
 from gptlab.pipeline.hints import (
@@ -265,10 +267,7 @@ def _argument_fits(left: Any, right: Any, direction: int, known: Known) -> Verdi
     both = worst((_fits(left, right, known), _fits(right, left, known)))
     if both.fits:
         known.exact |= (variables(left) | variables(right)) & known.open
-    elif (
-        both.reason and _fits(left, right, Known(open=known.open, size_of=known.size_of, root_of=known.root_of)).fits
-    ):
-        return Verdict(
-            both.answer, f"{show(left)} and {show(right)} must be the same, since the container can change"
-        )
+    elif _fits(left, right, attrs.evolve(known, bound={}, axes={}, pairs=[])).fits:
+        reason = f"{show(left)} and {show(right)} must be the same, since the container can change"
+        return Verdict(both.answer, reason)
     return both
