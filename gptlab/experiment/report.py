@@ -28,9 +28,9 @@ body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink); backg
 h1 { font-size: 1.6rem; margin: .5rem 0 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 2px solid var(--accent); padding-bottom: .2rem; }
 p.lead { color: var(--faint); margin: .2rem 0 1rem; }
-figure { margin: 0 0 1rem; overflow-x: auto; }
-figure img { width: 100%; min-width: 32rem; height: auto; display: block; }
-figcaption, caption { color: var(--faint); font-size: .9rem; text-align: left; }
+figure { margin: 0 0 1rem; }
+figure img { width: 100%; height: auto; display: block; }
+figcaption { color: var(--faint); font-size: .9rem; text-align: left; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 0 0 1rem; font-size: .92rem; }
 th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top;
@@ -44,7 +44,8 @@ pre { background: #f6f8fa; padding: .75rem; overflow-x: auto; overflow-wrap: nor
 blockquote { margin: 0 0 1rem; padding: .5rem .75rem; border-left: 4px solid var(--accent); background: #f6f8fa;
   white-space: pre-wrap; }
 blockquote .prompt { color: var(--faint); } blockquote mark { background: #fde9c4; }
-@media (max-width: 40rem) { th { white-space: normal; } th, td { padding-right: .45rem; }
+@media (max-width: 40rem) { th, th.number { white-space: normal; overflow-wrap: break-word; }
+  th, td { padding-right: .45rem; }
   table { font-size: .82rem; } }
 details > summary { cursor: pointer; color: var(--accent); margin: .5rem 0; }
 """
@@ -216,8 +217,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], clear: Sequence[b
         line = "".join(f"<td{_right(cell.startswith('<span'))}>{cell}</td>" for cell in row)
         lines.append(f"<tr{' class=clear' if is_clear else ''}>{line}</tr>\n")
     header = f"<thead><tr>{cells}</tr></thead>" if head else ""
-    title = f"<caption>{_escape(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table>{title}{header}<tbody>\n{"".join(lines)}</tbody></table></div>\n'
+    title = f'<p class="lead">{_escape(caption)}</p>' if caption else ""
+    return f'{title}<div class="wide"><table>{header}<tbody>\n{"".join(lines)}</tbody></table></div>\n'
 
 
 def _right(is_number: bool) -> str:
