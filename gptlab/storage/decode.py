@@ -85,14 +85,14 @@ class _Reading:
     def __init__(self, restore: Restore, allow: tuple[str, ...]) -> None:
         self.restore = restore
         self.allow = allow
-        self.made: dict[type, Callable[[Any, Any], Any]] = {}
+        self.made: dict[Any, Callable[[Any, Any], Any]] = {}
         self.converter = Converter(forbid_extra_keys=True, detailed_validation=True)
         for kind in (bool, int, str):
             self.converter.register_structure_hook(kind, _exactly)
         self.converter.register_structure_hook(float, _float)
         self.converter.register_structure_hook(Path, _path)
         hooks: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
-            (lambda hint: hint is type(None), _exactly),
+            (lambda hint: hint is None or hint is type(None), lambda data, _: _exactly(data, type(None))),
             (lambda hint: attrs.has(typing.get_origin(hint) or hint), self.attrs_value),
             (lambda hint: typing.get_origin(hint) is Literal, _literal),
             (lambda hint: isinstance(hint, type) and issubclass(hint, enum.Enum), _enum),
@@ -125,10 +125,11 @@ class _Reading:
         kind = self.named(data["class"], type, "a class") if "class" in data else origin
         if not attrs.has(kind) or not issubclass(kind, origin):
             raise RefusedError(name_of(kind), f"{name_of(origin)}, made by attrs")
-        if kind not in self.made:
+        filled: Any = hint if kind is origin and kind is not hint else _filled(kind)
+        if filled not in self.made:
             field_hints(kind)  # resolves names in quotes
-            self.made[kind] = make_dict_structure_fn(kind, self.converter, _cattrs_use_alias=True)
-        return self.made[kind]({key: item for key, item in data.items() if key != "class"}, kind)
+            self.made[filled] = make_dict_structure_fn(filled, self.converter, _cattrs_use_alias=True)
+        return self.made[filled]({key: item for key, item in data.items() if key != "class"}, filled)
 
     def anything(self, data: Any, hint: Any) -> Any:
         """What the data say they are, where the field does not."""
@@ -212,6 +213,12 @@ class _Reading:
         if not isinstance(found, kind):
             raise RefusedError(f"{name}, a {type(found).__name__}", wanted)
         return found
+
+
+def _filled(kind: Any) -> Any:
+    """A generic class with Any for its parameters: its values say what they are."""
+    parameters = getattr(kind, "__parameters__", ())
+    return kind[(Any,) * len(parameters)] if parameters else kind
 
 
 def _is_container(hint: Any) -> bool:

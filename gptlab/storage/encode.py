@@ -166,7 +166,7 @@ def _identity(value: Any, path: tuple[str, ...]) -> Any:
 def _described(value: Any, path: tuple[str, ...]) -> Any:
     """Arrays and values with files of their own, by their content where they can say what it is."""
     if isinstance(value, np.ndarray):
-        return {"array": [value.dtype.str, *value.shape], "sha256": _sha256(np.ascontiguousarray(value).tobytes())}
+        return {"array": [value.dtype.str, *value.shape], "sha256": _sha256(value.tobytes())}
     if isinstance(value, bytes):
         return {"bytes": len(value), "sha256": _sha256(value)}
     if saves_itself(value):

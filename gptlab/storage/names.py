@@ -13,6 +13,7 @@ from typing import Any
 from gptlab.storage.errors import StorageError
 
 OURS = "gptlab"
+_LONGEST = 500
 
 
 def name_of(value: type | FunctionType) -> str:
@@ -48,7 +49,11 @@ def import_from_nested_path(name: str, *, allow: tuple[str, ...] = ()) -> Any:
     """
     allowed = (OURS, *allow)
     parts = name.split(".")
-    if not all(part.isidentifier() and not part.startswith("__") for part in parts) or not _is_below(name, allowed):
+    if (
+        len(name) > _LONGEST
+        or not all(part.isidentifier() and not part.startswith("__") for part in parts)
+        or not _is_below(name, allowed)
+    ):
         raise _refused(name, allowed)
     found = _resolve(name, parts, allowed)
     if not isinstance(found, type | FunctionType) or not _is_below(_module_name(found), allowed):

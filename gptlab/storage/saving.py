@@ -102,16 +102,17 @@ def load_from_dir(directory: Path, *, allow: tuple[str, ...] = ()) -> Any:
 
 def _write(value: Any, directory: Path) -> None:
     def special(inner: Any, path: tuple[str, ...]) -> Any:
-        name = "/".join(path) or "value"
+        parts = path or ("value",)
         if isinstance(inner, np.ndarray):
-            file = _place(directory, f"{name}.npy")
-            np.save(file, np.ascontiguousarray(inner), allow_pickle=False)
-            return {"array": f"{name}.npy"}
+            *folders, last = parts
+            with _place(directory, (*folders, f"{last}.npy")).open("xb") as file:
+                np.save(file, np.asarray(inner, order="C"), allow_pickle=False)
+            return {"array": "/".join(parts) + ".npy"}
         if saves_itself(inner):
-            folder = _place(directory, name)
+            folder = _place(directory, parts)
             folder.mkdir()
             inner.save_to_dir(folder)
-            return {"class": name_of(type(inner)), "saved": name}
+            return {"class": name_of(type(inner)), "saved": "/".join(parts)}
         return None
 
     content = {"format": FORMAT, "gptlab": __version__, "value": encode(value, special)}
@@ -122,17 +123,19 @@ def _load_own(directory: Path, name: str, allow: tuple[str, ...]) -> Any:
     kind = import_from_nested_path(name, allow=allow)
     if not isinstance(getattr(kind, "load_from_dir", None), types.MethodType):
         raise RefusedError(name, "a class with the class method load_from_dir")
+    for path in directory.rglob("*"):
+        _refuse_link(path)
     return kind.load_from_dir(directory)
 
 
-def _place(directory: Path, name: str) -> Path:
-    """Where to write; a mapping's key is in the name, so it is looked at like a stranger's."""
-    path = PurePosixPath(name)
-    if not _is_plain(path) or any(len(os.fsencode(part)) > 200 or "\0" in part for part in path.parts):
-        raise StorageError(
-            name, got="a key that is no file name", wanted="keys that can name a folder", do="Rename it."
-        )
-    target = directory / path
+def _place(directory: Path, parts: tuple[str, ...]) -> Path:
+    """Where to write; a mapping's keys are among the parts, so they are looked at like a stranger's."""
+    for part in parts:
+        if part in ("", ".", "..") or "/" in part or "\0" in part or len(os.fsencode(part)) > 200:
+            raise StorageError(
+                ".".join(parts), got=f"the key {part!r:.80}", wanted="keys that can name a folder", do="Rename it."
+            )
+    target = directory.joinpath(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
 
@@ -147,18 +150,22 @@ def _inside(directory: Path, name: str) -> Path:
     target = directory
     for part in path.parts:
         target = target / part
-        if target.is_symlink():
-            raise StorageError(
-                target,
-                got="a symbolic link",
-                wanted="files of the saved directory itself",
-                do="Copy what it points at, if you trust it.",
-            )
+        _refuse_link(target)
     if not target.exists():
         raise StorageError(
             target, got="nothing", wanted="what save_to_dir writes", do="Look whether the folder is whole."
         )
     return target
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise StorageError(
+            path,
+            got="a symbolic link",
+            wanted="files of the saved directory itself",
+            do="Copy what it points at, if you trust it.",
+        )
 
 
 def _is_plain(path: PurePosixPath) -> bool:
