@@ -112,3 +112,21 @@ class LinkedFactsWiki:
                     )
                     facts.writelines(fact_to_line(fact, class_name) for fact, class_name in page.facts)
             write_footer(dump)
+
+
+@attrs.frozen
+class LinkedFacts:
+    """The facts of a wiki as a source of their own, for a benchmark.
+
+    Attributes:
+        wiki: whose facts they are.
+
+    >>> LinkedFacts(LinkedFactsWiki(pages=10, seed=1)).wiki.pages
+    10
+    """
+
+    wiki: LinkedFactsWiki
+
+    def get_data_generator(self) -> Iterator[Fact]:
+        """Every fact that a page restates of a page it links to, in the order of the pages."""
+        yield from self.wiki.facts()

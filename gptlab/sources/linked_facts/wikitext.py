@@ -15,7 +15,6 @@ from gptlab.sources.linked_facts.facts import Fact, FactKind
 from gptlab.sources.linked_facts.world import Chance, Traits, World
 from gptlab.types import document_id
 
-
 _LINK_FIELD = re.compile(r"\{(?:link|trailed)\}")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from gptlab.pipeline.observe import Drops, watching
 from gptlab.sources.errors import SourceError
-from gptlab.sources.linked_facts import Fact, LinkedFactsWiki, locate
+from gptlab.sources.linked_facts import Fact, LinkedFacts, LinkedFactsWiki, locate
 from gptlab.sources.linked_facts.wikitext import written_pages
 from gptlab.sources.linked_facts.world import World
 from gptlab.types import Document, DocumentId, Link
@@ -242,3 +242,7 @@ def test_locating_needs_the_link_the_context_and_the_linker() -> None:
     assert locate(fact, attrs.evolve(document, links=links[:1])) is None
     assert locate(fact, attrs.evolve(document, id=DocumentId("C"))) is None
     assert locate(attrs.evolve(fact, via=DocumentId("C")), document) is None
+
+
+def test_the_facts_are_a_source_of_their_own(wiki: LinkedFactsWiki, facts: list[Fact]) -> None:
+    assert list(LinkedFacts(wiki).get_data_generator()) == facts
