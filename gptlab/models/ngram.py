@@ -6,7 +6,7 @@ Contexts end at the beginning of a document. All counts are sorted arrays of who
 are counted in seconds and looked up by bisection.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class NGramConfig:
 Counts = tuple[Int64[np.ndarray, "_"], Int64[np.ndarray, "_"]]
 """Sorted keys, each an n-gram as a number in base `vocab_size`, and how often it was seen."""
 
+Followed = tuple[Int64[np.ndarray, "_"], Int64[np.ndarray, "_"], Int64[np.ndarray, "_"]]
+"""Sorted contexts, how many tokens followed each, and how many different ones."""
+
+MOST_PARTS = 64
+"""Batches whose counts are kept apart before they are merged: each merge sorts all that was ever seen."""
+
 
 class NGram:
     """Counts of all n-grams up to `order`.
@@ -60,45 +66,59 @@ class NGram:
     >>> place = np.arange(5, dtype=np.int32)[None]
     >>> batch = Batch(tokens=row, targets=np.array([[2, 1, 2, 0, -1]], np.int32), documents=np.zeros_like(row),
     ...               positions=place, edges=np.zeros((1, 0, 3), np.int32))
-    >>> model = NGram.learn(NGramConfig(vocab_size=3), [batch])
+    >>> model = NGram.instantiate(NGramConfig(vocab_size=3))
+    >>> model.learn(batch)
     >>> [round(loss, 2) for loss in next(model.forward(iter([batch]))).token_losses[0].tolist()]
     [0.21, 0.81, 0.1, 0.81, 0.0]
     """
 
     def __init__(self, cfg: NGramConfig, counts: tuple[Counts, ...]) -> None:
-        """Wrap counts that exist; `learn` makes them.
+        """Wrap counts that exist; `instantiate` makes a model that has seen nothing.
 
         Args:
             cfg: its shape.
             counts: of the n-grams of 1, 2, ... `order` tokens.
         """
         self.cfg = cfg
-        self.counts = counts
-        self._followed = [_by_context(keys, seen, cfg.vocab_size) for keys, seen in counts]
+        self._counts = [[pair] for pair in counts]  # several, until they are asked for: merging each batch is slow
 
     @classmethod
-    def learn(cls, cfg: NGramConfig, batches: Iterable[Batch]) -> "NGram":
-        """Count every n-gram of tokens with a target; tokens of one document only."""
-        seen: list[list[Counts]] = [[] for _ in range(cfg.order)]
-        for batch in batches:
-            for size, (keys, is_whole) in enumerate(_ngrams(batch, cfg)):
-                seen[size].append(_unique(keys[is_whole]))
-        return cls(cfg, tuple(_merged(each) for each in seen))
+    def instantiate(cls, cfg: NGramConfig) -> "NGram":
+        """A model that has seen nothing, whose loss is log(vocab_size)."""
+        nothing = np.empty(0, np.int64)
+        return cls(cfg, ((nothing, nothing),) * cfg.order)
+
+    @property
+    def counts(self) -> tuple[Counts, ...]:
+        """Of the n-grams of 1, 2, ... `order` tokens."""
+        self._counts = [[_merged(parts)] for parts in self._counts]
+        return tuple(parts[0] for parts in self._counts)
+
+    def learn(self, batch: Batch) -> None:
+        """Count every n-gram that ends with a target; tokens of one document only."""
+        for parts, (keys, is_whole) in zip(self._counts, _ngrams(batch, self.cfg), strict=True):
+            parts.append(_unique(keys[is_whole]))
+            if len(parts) == MOST_PARTS:
+                parts[:] = [_merged(parts)]
 
     def forward(self, batches: Iterator[Batch]) -> Iterator[ModelOutput]:
         """Losses of each batch, as a language model's; nothing has a gradient, and there are no logits."""
+        counts = self.counts
+        followed = [_by_context(keys, seen, self.cfg.vocab_size) for keys, seen in counts]
         for batch in batches:
-            losses = np.where(batch.targets >= 0, -np.log(self._probabilities(batch)), 0.0)
+            losses = np.where(batch.targets >= 0, -np.log(self._probabilities(batch, counts, followed)), 0.0)
             token_losses = torch.from_numpy(losses).float()
             yield ModelOutput(
                 loss=token_losses.sum() / max(1, int((batch.targets >= 0).sum())), token_losses=token_losses
             )
 
-    def _probabilities(self, batch: Batch) -> Float64[np.ndarray, "batch seq"]:
+    def _probabilities(
+        self, batch: Batch, counts: tuple[Counts, ...], followed: list[Followed]
+    ) -> Float64[np.ndarray, "batch seq"]:
         found = np.full(batch.tokens.shape, 1 / self.cfg.vocab_size)
         for size, (keys, is_whole) in enumerate(_ngrams(batch, self.cfg)):
-            count = _lookup(self.counts[size], keys)
-            context, total, kinds = self._followed[size]
+            count = _lookup(counts[size], keys)
+            context, total, kinds = followed[size]
             place = keys // self.cfg.vocab_size
             total_here, kinds_here = _lookup((context, total), place), _lookup((context, kinds), place)
             mixed = (count + kinds_here * found) / np.maximum(1, total_here + kinds_here)
@@ -116,6 +136,10 @@ class NGram:
     def fwd_output_type(self) -> Any:
         """What `forward` yields, read from its annotation."""
         return yields(self.forward)
+
+    def copy(self) -> "NGram":
+        """A model of its own with equal counts; the arrays, which never change, are shared."""
+        return NGram(self.cfg, self.counts)
 
     def save_to_dir(self, directory: Path) -> None:
         """Write `config.json`, and the counts as safetensors."""
@@ -160,16 +184,14 @@ def _unique(keys: Int64[np.ndarray, "tokens"]) -> Counts:
 
 
 def _merged(parts: list[Counts]) -> Counts:
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
+    if len(parts) == 1:
+        return parts[0]
     keys, place = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
     seen = np.bincount(place, np.concatenate([seen for _, seen in parts]), minlength=len(keys))
     return keys, seen.astype(np.int64)
 
 
-def _by_context(
-    keys: Int64[np.ndarray, "keys"], seen: Int64[np.ndarray, "keys"], vocab_size: int
-) -> tuple[Int64[np.ndarray, "contexts"], Int64[np.ndarray, "contexts"], Int64[np.ndarray, "contexts"]]:
+def _by_context(keys: Int64[np.ndarray, "keys"], seen: Int64[np.ndarray, "keys"], vocab_size: int) -> Followed:
     """Each context, how many tokens followed it, and how many different ones. Keys hold the context oldest first."""
     contexts, place, kinds = np.unique(keys // vocab_size, return_inverse=True, return_counts=True)
     return contexts, np.bincount(place, seen, minlength=len(contexts)).astype(np.int64), kinds.astype(np.int64)

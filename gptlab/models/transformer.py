@@ -74,7 +74,7 @@ class ShortConv(nn.Module):
 
     def __init__(self, width: int, taps: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(taps, width))
+        self.weight = nn.Parameter(torch.zeros(taps, 1, width))  # three axes: no matrix, for optimisers that ask
 
     def forward(
         self, x: Float[Tensor, "batch seq width"], documents: Int[Tensor, "batch seq"]
@@ -170,8 +170,8 @@ class Transformer(nn.Module):
             return token_losses(self._logits(part), wanted)
 
         size = max(1, LARGEST_LOGITS // self.cfg.vocab_size)
-        flat, wanted = x.flatten(0, 1)[None].split(size, dim=1), targets.flatten()[None].split(size, dim=1)
-        losses = [checkpoint(losses_of, *pair, use_reentrant=False) for pair in zip(flat, wanted, strict=True)]
+        parts = (torch.split(whole[None], size, dim=1) for whole in (x.flatten(0, 1), targets.flatten()))
+        losses = [checkpoint(losses_of, *pair, use_reentrant=False) for pair in zip(*parts, strict=True)]
         return torch.cat(losses, dim=1).view(targets.shape)
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packs import SPECS, batches
 
@@ -37,6 +37,7 @@ def written_out(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor,
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @given(batch=batches(), heads=st.sampled_from([(1, 1), (4, 4), (4, 2), (2, 1)]), seed=st.integers(0, 99))
+@settings(max_examples=25)
 def test_outputs_and_gradients_are_those_of_the_definition(
     kernel: str, spec: MaskSpec, batch: Batch, heads: tuple[int, int], seed: int
 ) -> None:
@@ -67,6 +68,7 @@ def test_joining_and_cutting_change_nothing(
     monkeypatch.setattr(planning, "LONGEST_QUERIES", longest)
 
     @given(batch=batches())
+    @settings(max_examples=12)
     def holds(batch: Batch) -> None:
         documents, edges = fields(batch)
         tensors = inputs(batch, 2, 1, 0)
@@ -79,6 +81,7 @@ def test_joining_and_cutting_change_nothing(
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.kind != "causal"], ids=str)
 @given(batch=batches())
+@settings(max_examples=30)
 def test_the_plan_covers_each_real_query_once_and_computes_all_that_is_seen(spec: MaskSpec, batch: Batch) -> None:
     documents, edges = fields(batch)
     plan = make_plan(documents, edges, spec)

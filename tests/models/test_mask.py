@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from packs import SPECS, batches, plain_mask
 
 from gptlab.models import MaskSpec, dense_mask
@@ -16,6 +16,7 @@ def mask_of(batch: Batch, spec: MaskSpec) -> torch.Tensor:
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @given(batch=batches())
+@settings(max_examples=25)
 def test_mask_is_its_definition_in_plain_loops(spec: MaskSpec, batch: Batch) -> None:
     mask = mask_of(batch, spec)
     for row in range(len(mask)):
@@ -38,6 +39,7 @@ def test_each_mask_shows_at_least_what_the_stricter_one_shows(batch: Batch) -> N
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @given(batch=batches())
+@settings(max_examples=25)
 def test_nobody_sees_the_future_or_padding_and_everybody_sees_itself(spec: MaskSpec, batch: Batch) -> None:
     mask = mask_of(batch, spec)
     seq = mask.shape[1]

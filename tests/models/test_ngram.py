@@ -10,11 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packs import batches
 
-from gptlab.models import ModelOutput, NGram, NGramConfig
+from gptlab.models import ModelOutput, NGram, NGramConfig, ngram
 from gptlab.pipeline import AtMost
 from gptlab.types import Batch
 
 V = 11
+
+
+def learned(batches: list[Batch], order: int = 3) -> NGram:
+    model = NGram.instantiate(NGramConfig(vocab_size=V, order=order))
+    for batch in batches:
+        model.learn(batch)
+    return model
 
 
 def grams(batch: Batch, size: int) -> list[tuple[int, ...]]:
@@ -42,7 +49,7 @@ def probability(counts: list[Counter[tuple[int, ...]]], context: tuple[int, ...]
 @given(train=st.lists(batches(), min_size=0, max_size=2), test=batches(), order=st.integers(1, 4))
 @settings(max_examples=30)
 def test_losses_are_those_of_the_definition(train: list[Batch], test: Batch, order: int) -> None:
-    model = NGram.learn(NGramConfig(vocab_size=V, order=order), train)
+    model = learned(train, order)
     output = next(model.forward(iter([test])))
     counts = [Counter(gram for batch in train for gram in grams(batch, size)) for size in range(1, order + 1)]
     for row in range(len(test.tokens)):
@@ -68,14 +75,32 @@ def test_probabilities_sum_to_one(train: Batch, context: int) -> None:
 def test_what_was_learned_costs_less_than_not_knowing(batch: Batch) -> None:
     if not (batch.targets >= 0).any():
         return
-    loss = next(NGram.learn(NGramConfig(vocab_size=V), [batch] * 5).forward(iter([batch]))).loss.item()
+    loss = next(learned([batch] * 5).forward(iter([batch]))).loss.item()
     assert loss < math.log(V)
+
+
+def test_merging_early_or_late_is_the_same_and_a_copy_learns_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from test_dag_transformer import example
+
+    late = learned([example()] * 5)
+    monkeypatch.setattr(ngram, "MOST_PARTS", 2)
+    early = learned([example()] * 5)
+    twin = early.copy()
+    twin.learn(example())
+    losses = [next(model.forward(iter([example()]))).loss.item() for model in (late, early, twin)]
+    assert losses[0] == losses[1] > losses[2]
+
+
+def test_a_model_that_has_seen_nothing_is_at_chance() -> None:
+    from test_dag_transformer import example
+
+    assert next(learned([]).forward(iter([example()]))).loss.item() == pytest.approx(math.log(V))
 
 
 def test_it_is_a_model_like_the_others(tmp_path: Path) -> None:
     from test_dag_transformer import example
 
-    model = NGram.learn(NGramConfig(vocab_size=V), [example()])
+    model = learned([example()])
     assert (model.fwd_input_type(), model.fwd_output_type()) == (Batch, ModelOutput)
     assert model.axes() == {"vocab": AtMost(V)}
     model.save_to_dir(tmp_path)
