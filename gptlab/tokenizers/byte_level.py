@@ -121,8 +121,10 @@ class ByteLevelBPE:
         return self.ranks[token] if 0 <= token < len(self.ranks) else b""
 
     def content_fingerprint(self) -> str:
-        """What `gptlab.storage.fingerprint` takes in for the ranks: their file's SHA-256."""
-        return hashlib.sha256(_ranks_file(self.ranks)).hexdigest()
+        """What `gptlab.storage.fingerprint` takes in: a SHA-256 of ranks, size and pattern."""
+        digest = hashlib.sha256(_ranks_file(self.ranks))
+        digest.update(f"{self.vocab_size} {self.pattern}".encode())
+        return digest.hexdigest()
 
     def save_to_dir(self, directory: Path) -> None:
         """Write `ranks.tiktoken`, in tiktoken's own format, and `config.json`."""
@@ -140,7 +142,7 @@ class ByteLevelBPE:
         """
         config = read_json(directory / _CONFIG)
         match config:
-            case {"vocab_size": int(vocab_size), "pattern": str(pattern), "format": 1}:
+            case {"vocab_size": int(vocab_size), "pattern": str(pattern), "format": 1} if vocab_size is not True:
                 return cls(ranks=_read_ranks(directory / _RANKS), vocab_size=vocab_size, pattern=pattern)
         raise StorageError(
             directory / _CONFIG,
