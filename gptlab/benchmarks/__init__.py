@@ -3,11 +3,13 @@
 from gptlab.benchmarks.answers import RestatedAnswer, find_answers
 from gptlab.benchmarks.held_out import HeldOutLoss
 from gptlab.benchmarks.leaderboard import add_to_leaderboard, read_leaderboard
+from gptlab.benchmarks.link_accuracy import LinkAccuracy
 from gptlab.benchmarks.link_gain import LinkGain
 from gptlab.benchmarks.restated import RestatedFacts
 
 __all__ = [
     "HeldOutLoss",
+    "LinkAccuracy",
     "LinkGain",
     "RestatedAnswer",
     "RestatedFacts",

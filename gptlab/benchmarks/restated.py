@@ -8,7 +8,7 @@ repeat the same words.
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -36,7 +36,7 @@ class RestatedFacts:
         max_rows: of the data; None: all.
     """
 
-    facts: Iterable[Fact]
+    facts: Source[Fact]
     documents: Source[Document]
     tokenizer: Tokenizer
     batch_size: int = 8
@@ -59,7 +59,9 @@ class RestatedFacts:
             `choice_accuracy`, `choice_accuracy_cut` and `choice_chance`: the first token, among the choices' only.
         """
         rows = list(itertools.islice(data.get_data_generator(), self.max_rows))
-        answers = find_answers(self.facts, self.documents.get_data_generator(), self.tokenizer, rows)
+        answers = find_answers(
+            self.facts.get_data_generator(), self.documents.get_data_generator(), self.tokenizer, rows
+        )
         by_row: dict[int, list[RestatedAnswer]] = {}
         for answer in answers:
             by_row.setdefault(answer.row, []).append(answer)

@@ -7,8 +7,10 @@ from gptlab.experiment.logger import capturing, close_logger, make_logger
 from gptlab.experiment.plot_losses import plot_losses, read_metrics
 from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
+from gptlab.experiment.recipe import Evaluation, Recipe, Writing
 from gptlab.experiment.recipe_file import recipe_text, root_file
 from gptlab.experiment.report import write_report
+from gptlab.experiment.run import RunOptions, load_model, run
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, make_console, running
 from gptlab.experiment.summary import summarize
@@ -23,13 +25,19 @@ from gptlab.experiment.tables import (
     settings_table,
     show,
 )
+from gptlab.experiment.writing import WriteAfterLinks
 
 __all__ = [
     "Comparison",
     "ConsoleObserver",
+    "Evaluation",
     "ExperimentError",
+    "Recipe",
     "RunDirectory",
+    "RunOptions",
     "Session",
+    "WriteAfterLinks",
+    "Writing",
     "capturing",
     "close_logger",
     "comparison_table",
@@ -39,6 +47,7 @@ __all__ = [
     "figures_table",
     "four_parts",
     "latest_unfinished",
+    "load_model",
     "main",
     "make_console",
     "make_logger",
@@ -51,6 +60,7 @@ __all__ = [
     "read_metrics",
     "recipe_text",
     "root_file",
+    "run",
     "running",
     "runs",
     "settings_table",

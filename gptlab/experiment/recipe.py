@@ -13,7 +13,7 @@ import attrs
 from gptlab.pipeline import SourcePipeline, pipeline
 from gptlab.pipeline.protocols import Benchmark, PreCached, SeekableSource, Source
 from gptlab.training import TrainerConfig
-from gptlab.types import Generation, PackedSequence, Prompt
+from gptlab.types import Generation, PackedSequence
 
 
 @attrs.frozen(kw_only=True, eq=False)

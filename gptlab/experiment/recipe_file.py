@@ -1,7 +1,7 @@
 """Which Python file is the recipe, and what it says.
 
 The rule is one for every way of starting: the root file is the outermost frame of the calling stack that belongs
-neither to Python nor to an installed package. That is the script under `python recipe.py`, the module under
+neither to Python, nor to an installed package, nor to gptlab. That is the script under `python recipe.py`, the module under
 `python -m recipes.x`, the worker's file under torchrun, the test file under pytest. Only a notebook has no file in
 its frames; there the notebook's server tells its path, and its code cells are the text.
 """
@@ -31,11 +31,7 @@ def root_file() -> Path:
         if path.suffix == ".py" and path.is_file() and not _is_within(path.resolve(), foreign):
             found = path.resolve()
         frame = frame.f_back
-    if found is not None and not _is_own(found):
-        return found
-    notebook = _notebook()
-    if notebook is not None:
-        return notebook
+    found = found if found is not None else _notebook()
     if found is not None:
         return found
     raise ExperimentError(
@@ -84,18 +80,14 @@ def difference(before: str, after: str, before_name: str, after_name: str, limit
 
 
 def _folders_of_python() -> tuple[Path, ...]:
+    """Where no recipe lies: Python's own folders, those of packages, and gptlab, which may be installed editable."""
     names = ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
     found = {Path(sysconfig.get_path(name)).resolve() for name in names}
-    return (*found, Path(os.__file__).resolve().parent)
+    return (*found, Path(os.__file__).resolve().parent, Path(__file__).resolve().parents[1])
 
 
 def _is_within(path: Path, folders: tuple[Path, ...]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
-
-
-def _is_own(path: Path) -> bool:
-    """Whether it is a file of gptlab, which is no recipe: an editable install has it outside site-packages."""
-    return path.is_relative_to(Path(__file__).resolve().parents[1])
 
 
 def _notebook() -> Path | None:

@@ -70,7 +70,7 @@ def run(recipe: Recipe, settings: Any, options: RunOptions) -> RunDirectory:
         ExperimentError: the run to resume does not exist, has ended, or had another recipe or other settings.
     """
     config = to_config(settings)
-    directory = _resumed(config, options) if options.resume else _begun(recipe, settings, config, options)
+    directory = _resumed(config, options) if options.resume else _begun(recipe, config, options)
     with running(directory, go_on=_command("--resume", str(directory.path))) as session:
         session.logger.info("%s", recipe.chain)
         recipe.pre_cache()
@@ -78,7 +78,7 @@ def run(recipe: Recipe, settings: Any, options: RunOptions) -> RunDirectory:
         figures = _evaluated(recipe, trained)
         samples = recipe.writing.write(trained) if recipe.writing is not None else []
         _drawn(recipe, trained, session)
-        directory.finish(summarize(figures, session.observer, samples))
+        directory.finish(summarize(figures, session.observer.drops, samples))
         write_report(directory)
         _told(recipe, session, figures, samples)
     return directory
@@ -107,7 +107,7 @@ def load_model(path: Path, *, recipe_file: Path | None = None, allow_changed_rec
     return load_from_dir(directory.path / "model", allow=("recipes",))
 
 
-def _begun(recipe: Recipe, settings: Any, config: Any, options: RunOptions) -> RunDirectory:
+def _begun(recipe: Recipe, config: Any, options: RunOptions) -> RunDirectory:
     """A new run; where an equal one was interrupted while training, the person is told how to go on with that."""
     earlier = latest_unfinished(options.experiments, root_file(), config)
     directory = RunDirectory.create(
@@ -219,7 +219,7 @@ def _told(
     """The closing tables."""
     for sample in samples:
         _tell_sample(session, sample)
-    tables = [drops_table(session.observer)]
+    tables = [drops_table(session.observer.drops)]
     for name, values in figures.items():
         compared = comparisons(values)
         tables.append(comparison_table(compared, name) if compared else figures_table(values, name))

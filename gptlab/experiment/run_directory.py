@@ -230,12 +230,10 @@ def _claim(hidden: Path, root: Path, stamp: str) -> Path:
     """Give the filled directory the first name that is free; the rename fails where another run was quicker."""
     for number in range(1, 10_000):
         path = root / (stamp if number == 1 else f"{stamp}_{number}")
-        if path.exists():
-            continue
         try:
             return hidden.rename(path)
         except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
     raise OSError(errno.EEXIST, "ten thousand runs of one second", str(root / stamp))
 

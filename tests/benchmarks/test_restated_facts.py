@@ -92,7 +92,7 @@ def test_a_model_that_reads_its_links_is_told_apart_from_one_that_cannot(tokeniz
     groups, facts = world(12)
     rows = [row_of(group, tokenizer, seq_len=200) for group in groups]
     benchmark = RestatedFacts(
-        facts=facts, documents=Items([d for group in groups for d in group]), tokenizer=tokenizer, batch_size=5
+        facts=Items(facts), documents=Items([d for group in groups for d in group]), tokenizer=tokenizer, batch_size=5
     )
     figures = benchmark.calculate(Items(rows), CopiesWhatItSees(tokenizer.vocab_size))
     assert figures["one_key_n"] == figures["all_n"] == figures["one_key_targets"] == 12
@@ -109,7 +109,7 @@ def test_a_model_that_reads_its_links_is_told_apart_from_one_that_cannot(tokeniz
 def test_a_model_that_ignores_edges_gains_exactly_nothing():
     groups, facts = world(4)
     rows = [row_of(group, Bytes(), seq_len=200) for group in groups]
-    benchmark = RestatedFacts(facts=facts, documents=Items([d for g in groups for d in g]), tokenizer=Bytes())
+    benchmark = RestatedFacts(facts=Items(facts), documents=Items([d for g in groups for d in g]), tokenizer=Bytes())
     figures = benchmark.calculate(Items(rows), CopiesWhatItSees(257, ignores_edges=True))
     assert figures["all_n"] == 4 and figures["all_accuracy"] == 1.0
     assert figures["all_gain"] == figures["all_gain_stderr"] == figures["all_accuracy_gain"] == 0.0
@@ -120,12 +120,12 @@ def test_max_rows_and_rows_without_answers():
     rows = [row_of(group, Bytes(), seq_len=200) for group in groups]
     documents = Items([d for g in groups for d in g])
     model = CopiesWhatItSees(257)
-    few = RestatedFacts(facts=facts, documents=documents, tokenizer=Bytes(), max_rows=2).calculate(Items(rows), model)
+    few = RestatedFacts(facts=Items(facts), documents=documents, tokenizer=Bytes(), max_rows=2).calculate(Items(rows), model)
     assert few["all_n"] == 2
     model.batches = 0
-    one = RestatedFacts(facts=facts[3:4], documents=documents, tokenizer=Bytes()).calculate(Items(rows), model)
+    one = RestatedFacts(facts=Items(facts[3:4]), documents=documents, tokenizer=Bytes()).calculate(Items(rows), model)
     assert one["all_n"] == 1 and model.batches == 2, "only rows that hold an answer are scored"
-    none = RestatedFacts(facts=[], documents=documents, tokenizer=Bytes()).calculate(Items(rows), model)
+    none = RestatedFacts(facts=Items([]), documents=documents, tokenizer=Bytes()).calculate(Items(rows), model)
     assert none["all_n"] == 0 and math.isnan(none["all_loss"]) and math.isnan(none["all_gain_stderr"])
 
 
