@@ -1,9 +1,9 @@
 """Which Python file is the recipe, and what it says.
 
 The rule is one for every way of starting: the root file is the outermost frame of the calling stack that belongs
-neither to Python, nor to an installed package, nor to gptlab. That is the script under `python recipe.py`, the module under
-`python -m recipes.x`, the worker's file under torchrun, the test file under pytest. Only a notebook has no file in
-its frames; there the notebook's server tells its path, and its code cells are the text.
+neither to Python, nor to an installed package, nor to gptlab. That is the script under `python recipe.py`, the
+module under `python -m recipes.x`, the worker's file under torchrun, the test file under pytest. Only a notebook has
+no file in its frames; there the notebook's server tells its path, and its code cells are the text.
 """
 
 import difflib

@@ -117,6 +117,7 @@ def test_an_empty_task_ends_once(tmp_path: Path) -> None:
         list(track([], "nothing", total=0, unit="rows"))
     close_logger(bench.logger)
     assert bench.lines() == ["nothing: 0 rows …", "nothing: 0 rows in 0.0 s"]
+    assert bench.log.read_text().count("nothing: 0 rows in 0.0 s") == 1
 
 
 def test_a_task_left_in_the_middle_starts_over(tmp_path: Path) -> None:

@@ -216,20 +216,35 @@ def test_the_root_file_under_every_way_of_starting(tmp_path: Path, way: str) -> 
     assert Path(done.stdout.strip()) == package / ("other.py" if way == "imported" else "recipe.py")
 
 
-def test_typed_code_has_no_root_file(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+IN_CREATE = (
+    "from pathlib import Path\nfrom gptlab.experiment import RunDirectory\n"
+    "RunDirectory.create(Path('runs'), None, {})\n"
+)
+
+
+@pytest.mark.parametrize("code", [PROBE, IN_CREATE])
+def test_typed_code_has_no_root_file(tmp_path: Path, code: str) -> None:
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.endswith(
         "the recipe's file\n  got     code that was typed in, or came by `python -c`\n"
         "  wanted  a Python file, which is kept with the run\n"
         "  Put the recipe into a file, or say which file it is with recipe_file=.\n"
     )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_in_a_notebook_the_notebook_is_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell has no file either; Jupyter's server tells the notebook's path in the environment."""
+    notebook = tmp_path / "my notebook.ipynb"
+    notebook.write_text('{"cells": []}')
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "JPY_SESSION_NAME": str(notebook)}
+    command = [sys.executable, "-c", PROBE]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == notebook
+    monkeypatch.setenv("JPY_SESSION_NAME", str(notebook))
+    assert root_file() == Path(__file__).resolve()  # a file in the frames is surer than the environment
 
 
 def test_a_notebook_is_its_code_cells_whatever_they_printed(tmp_path: Path) -> None:
