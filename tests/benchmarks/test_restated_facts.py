@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,6 +65,15 @@ def test_an_answer_before_its_link_or_without_its_edge_does_not_count():
     assert drops([via_gone], [early], Bytes(), rows) == ([], {"restated answer without its edge": 1})
 
 
+def test_an_edge_that_completes_after_the_answer_does_not_count():
+    groups, facts = world(1)
+    row = row_of(groups[0], Bytes())
+    (answer,) = find_answers(facts, groups[0], Bytes(), [row])
+    for position, count in ((answer.first - 1, 1), (answer.first, 0)):
+        moved = attrs.evolve(row, edges=np.array([[1, 0, position]], np.int32))
+        assert len(drops(facts, groups[0], Bytes(), [moved])[0]) == count
+
+
 def test_two_hops_need_both_edges():
     target, between = document("T", "Its crest is newt."), document("B", "It faces [T](T).")
     linker = document("L", "It is near [B](B), across from which newt is the crest.")
@@ -120,7 +130,9 @@ def test_max_rows_and_rows_without_answers():
     rows = [row_of(group, Bytes(), seq_len=200) for group in groups]
     documents = Items([d for g in groups for d in g])
     model = CopiesWhatItSees(257)
-    few = RestatedFacts(facts=Items(facts), documents=documents, tokenizer=Bytes(), max_rows=2).calculate(Items(rows), model)
+    few = RestatedFacts(facts=Items(facts), documents=documents, tokenizer=Bytes(), max_rows=2).calculate(
+        Items(rows), model
+    )
     assert few["all_n"] == 2
     model.batches = 0
     one = RestatedFacts(facts=Items(facts[3:4]), documents=documents, tokenizer=Bytes()).calculate(Items(rows), model)
