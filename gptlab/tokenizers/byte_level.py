@@ -109,7 +109,8 @@ class ByteLevelBPE:
         Raises:
             UnicodeEncodeError: the text holds half a surrogate pair and so is no Unicode.
         """
-        return self.encode_array(text).tolist()
+        ids: list[int] = self.encode_array(text).tolist()
+        return ids
 
     def encode_array(self, text: str) -> np.ndarray:
         """As `encode`, without a Python object per token."""

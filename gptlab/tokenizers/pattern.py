@@ -4,7 +4,7 @@ It follows GPT-4's (words with one leading space or mark, digits in groups of at
 line breaks after them), changed in three ways. The marks of a link stand alone: `[`, `]`, `](` and `)` are words, so
 never merged with neighbours, the token that completes a link is always `)`, and a model always sees the parts of a
 link as the same three tokens. Combining marks count as letters, so that no script is torn at its vowel signs. Runs of
-white space are cut at 64, because tiktoken's backtracking dies (StackOverflow) on a page with 100,000 spaces.
+white space are cut at 64, because tiktoken's backtracking dies (StackOverflow) on a page with a million spaces.
 
 Possessive and case-folding parts are left out: the two engines (Oniguruma in `tokenizers`, fancy-regex in `tiktoken`)
 read them differently. A property test holds the engines to equal ids.

