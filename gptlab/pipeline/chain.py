@@ -126,7 +126,7 @@ def _placed(face: Face, axes: Mapping[str, tuple[str, ...]], claimed: frozenset[
 
 
 def _replaced(stand: Mapping[str, tuple[str, ...]], axes: str) -> str:
-    changed = []
+    changed: list[str] = []
     for text, dim in zip(axes.split(), parse_dims(axes), strict=True):
         expression = dim.expression if "{" not in text else ""
         for name in names_in(expression) & stand.keys() if expression else ():

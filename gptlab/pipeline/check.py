@@ -67,10 +67,11 @@ def _watch(items: Iterator[Any], chain: Chain, position: int, limit: int | None)
     for number, item in enumerate(islice(items, limit)):
         try:
             scope = Scope(table)
-            examine(item, scope, "")
+            examine(item, scope)
             scope.close()
         except Mismatch as mismatch:
-            raise _error(chain, position, number, mismatch) from None
+            where = type(item).__name__ if mismatch.path.startswith(".") else ""
+            raise _error(chain, position, number, mismatch.at(where)) from None
         yield item
     yield from items
 

@@ -51,7 +51,7 @@ def told(*items: Any, hint: Any, checks: Any = "all", **sizes: Any) -> str:
 def passes(item: Any, hint: Any) -> bool:
     try:
         scope = Scope(AxisTable())
-        examiner(hint)(item, scope, "")
+        examiner(hint)(item, scope)
         scope.close()
     except Mismatch:
         return False
