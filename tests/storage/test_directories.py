@@ -303,17 +303,24 @@ def test_sweeping_takes_stale_files_too_and_only_ours(tmp_path: Path) -> None:
         assert names(tmp_path) == sorted([held.name, ".hidden", "b", f".link{SUFFIX}", f"visible{SUFFIX}"])
 
 
-def test_a_directory_swept_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between mkdir and flock a sweeper may strike; we see it and begin again."""
+@pytest.mark.parametrize("before_opening", [True, False])
+def test_a_directory_swept_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before_opening: bool
+) -> None:
+    """Between mkdir and open, and between open and flock, a sweeper may strike; we see it and begin again."""
     real, struck = os.open, []
 
-    def open_after_a_sweep(path: Path, flags: int) -> int:
-        if not struck:
-            struck.append(path)
+    def open_and_sweep(path: Path, flags: int) -> int:
+        if struck:
+            return real(path, flags)
+        struck.append(path)
+        if before_opening:
             path.rmdir()
-        return real(path, flags)
+        descriptor = real(path, flags)
+        path.rmdir()
+        return descriptor
 
-    monkeypatch.setattr(os, "open", open_after_a_sweep)
+    monkeypatch.setattr(os, "open", open_and_sweep)
     with locked_directory(tmp_path / "a") as held:
         monkeypatch.undo()
         assert struck and held not in struck and held.is_dir()
