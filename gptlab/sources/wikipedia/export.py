@@ -1,0 +1,271 @@
+"""Read a MediaWiki XML export as pages: streaming, bounded memory, any schema from 0.10 on.
+
+expat does it (measured 2026-11-24 on the English sample: 210 MB/s of XML in one core, against 20-33 MB/s for the
+bz2 in front of it, so a faster parser would not be seen). Names are matched without their namespace, which changes
+with every schema. Text is decoded here, not by expat, so that a damaged byte costs one character and not the dump.
+A document type, the door to entity bombs, is refused at its first word.
+"""
+
+import codecs
+import re
+import xml.parsers.expat
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+
+from gptlab.pipeline.observe import drop, say
+from gptlab.sources.errors import SourceError, source_error
+from gptlab.sources.wikipedia.opening import Truncated, read_chunks
+from gptlab.sources.wikipedia.siteinfo import Namespace, SiteInfo
+
+WANTED = "a MediaWiki XML export (<mediawiki> with <siteinfo> and <page> elements)"
+CUT = "page cut off with the dump"
+"""The reason under which the unfinished page at the end of a cut-off dump is counted."""
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """One page as exported: its newest revision, and where it redirects to.
+
+    Attributes:
+        namespace: None when the export does not say (schemas before 0.6).
+        redirect: the target's title; None for a page that is no redirect.
+        text: None when the export holds no text for it (deleted, or a dump of titles only).
+        model: `wikitext`, `Scribunto`, `json`...
+        damaged: whether bytes near it were no valid text and were replaced.
+    """
+
+    title: str
+    namespace: int | None = None
+    redirect: str | None = None
+    text: str | None = None
+    model: str = "wikitext"
+    damaged: bool = False
+
+
+def read_export(
+    path: Path, task: str = "read dump", *, quiet: bool = False
+) -> Generator[tuple[SiteInfo, Page], None, None]:
+    """Every complete page of an export with the site it belongs to, in order.
+
+    A dump that is cut off gives its complete pages, then says where it was cut and counts the unfinished page.
+
+    Args:
+        path: plain, bz2, gzip or xz.
+        task: the name under which progress is shown.
+        quiet: say nothing of a cut, because another pass over the same dump does.
+
+    Raises:
+        SourceError: when the file is no export, is damaged, declares a document type, or is cut off so early that
+            it holds no page at all.
+    """
+    reader = _Reader(path)
+    done = 0
+    with closing(read_chunks(path, task)) as chunks:
+        for text in _decoded(chunks, reader):
+            reader.feed(text)
+            done += len(reader.pages)
+            yield from reader.take()
+    done += len(reader.pages)
+    if not reader.ended:
+        _report_cut(reader, done, quiet)
+
+
+def _report_cut(reader: "_Reader", done: int, quiet: bool) -> None:
+    if not reader.started:
+        got = "an empty file" if not reader.characters else "text that is no XML"
+        raise source_error(reader.path, got=got, wanted=WANTED, do="check the path, or download the dump again")
+    after = f'after page {done:,} "{reader.last_title}"'
+    where = f"{after}, {reader.characters:,} characters into the XML"
+    if not done:
+        got = "a dump that is cut off before its first complete page"
+        raise source_error(reader.path, got=got, wanted=WANTED, do="download the dump again")
+    if quiet:
+        return
+    say(f"{reader.path} is cut off {where}; its {done:,} complete pages are used")
+    drop(CUT, example=after)
+
+
+def _decoded(chunks: Iterator[bytes], reader: "_Reader") -> Iterator[str]:
+    """The text of the dump; bytes that are no text become U+FFFD and are noted."""
+    decoder: codecs.IncrementalDecoder | None = None
+    try:
+        for chunk in chunks:
+            if decoder is None:
+                decoder = codecs.getincrementaldecoder(_encoding(chunk, reader.path))("strict")
+            state = decoder.getstate()
+            try:
+                text = decoder.decode(chunk)
+            except UnicodeDecodeError:
+                decoder.setstate(state)
+                decoder.errors = "replace"
+                text = decoder.decode(chunk)
+                decoder.errors = "strict"
+                reader.damaged = True
+            yield text
+    except Truncated:
+        return  # what is missing shows as an unfinished root element
+
+
+_DECLARED = re.compile(rb"""<\?xml[^>]{0,80}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+
+
+def _encoding(start: bytes, path: Path) -> str:
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if start.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    declared = _DECLARED.match(start)
+    name = declared[1].decode() if declared else "utf-8"
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        wanted = "UTF-8, UTF-16 with a byte-order mark, or a declared encoding that Python knows"
+        raise source_error(path, got=f"the encoding {name!r}", wanted=wanted, do="convert it to UTF-8") from None
+
+
+class _Reader:
+    """expat's callbacks and what they have gathered; character data is asked for only where it is wanted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.pages: list[tuple[SiteInfo, Page]] = []
+        self.last_title = ""
+        self.started = self.ended = self.damaged = False
+        self.characters = 0
+        self._site = SiteInfo()
+        self._site_fields: dict[str, str] = {}
+        self._namespaces: list[Namespace] = []
+        self._namespace: dict[str, str] = {}
+        self._fields: dict[str, str | None] = {}
+        self._in_page = False
+        self._parts: list[str] = []
+        self._parser = parser = xml.parsers.expat.ParserCreate()
+        parser.buffer_text = True
+        parser.buffer_size = 1 << 16
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.EntityDeclHandler = self._entity
+
+    def feed(self, text: str) -> None:
+        self.characters += len(text)
+        try:
+            self._parser.Parse(text)
+        except xml.parsers.expat.ExpatError as error:
+            raise self._malformed(error) from None
+
+    def take(self) -> list[tuple[SiteInfo, Page]]:
+        pages, self.pages = self.pages, []
+        return pages
+
+    def _malformed(self, error: xml.parsers.expat.ExpatError) -> SourceError:
+        reason = xml.parsers.expat.errors.messages.get(error.code, "")
+        where = f"{self.path}, line {error.lineno}, column {error.offset}"
+        if self.last_title:
+            where += f', after page "{self.last_title}"'
+        if not self.started:
+            return source_error(where, got=f"text that is no XML ({reason})", wanted=WANTED, do="check the path")
+        do = "download the dump again and compare its checksum with the one published beside it"
+        return source_error(where, got=f"damaged XML: {error}", wanted="well-formed XML", do=do)
+
+    def _doctype(self, name: str, *_: object) -> None:
+        if name.lower() == "html":
+            got, do = "an HTML page", "download the dump itself, not the page that links to it"
+        else:
+            got, do = "a document type declaration (DTD)", "use an export made by MediaWiki: those have none"
+        raise source_error(self.path, got=got, wanted=WANTED, do=do)
+
+    def _entity(self, name: str, *_: object) -> None:
+        do = "use an export made by MediaWiki: those have none"
+        raise source_error(self.path, got=f"a declaration of the entity {name!r}", wanted=WANTED, do=do)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        local = name.rpartition(":")[2]
+        if not self.started:
+            self._root(local, attributes)
+        elif local == "page":
+            self._in_page, self._fields = True, {}
+        elif local == "redirect" and self._in_page:
+            self._fields["redirect"] = attributes.get("title", "")
+        elif local == "namespace" and not self._in_page:
+            self._namespace = attributes
+            self._listen()
+        elif local in (_PAGE_FIELDS if self._in_page else _SITE_FIELDS) and "deleted" not in attributes:
+            self._listen()
+
+    def _root(self, local: str, attributes: dict[str, str]) -> None:
+        if local != "mediawiki":
+            got = "an HTML page" if local.lower() == "html" else f"XML whose root is <{local}>"
+            raise source_error(self.path, got=got, wanted=WANTED, do="download the dump itself, in XML")
+        self.started = True
+        self._site_fields["language"] = attributes.get("xml:lang", "en")
+
+    def _listen(self) -> None:
+        self._parts = []
+        self._parser.CharacterDataHandler = self._parts.append
+
+    def _heard(self) -> str:
+        self._parser.CharacterDataHandler = None
+        return "".join(self._parts)
+
+    def _end(self, name: str) -> None:
+        local = name.rpartition(":")[2]
+        if self._in_page:
+            if local == "page":
+                self._end_page()
+            elif local in _PAGE_FIELDS and self._parser.CharacterDataHandler is not None:
+                self._fields[local] = self._heard()
+        elif local == "namespace":
+            case = "case-sensitive" if self._namespace.get("case") == "case-sensitive" else "first-letter"
+            key = self._namespace.get("key", "")
+            heard = self._heard()
+            if re.fullmatch(r"-?\d{1,9}", key):
+                self._namespaces.append(Namespace(key=int(key), name=heard, case_rule=case))  # type: ignore[arg-type]
+        elif local in _SITE_FIELDS and self._parser.CharacterDataHandler is not None:
+            self._site_fields[local] = self._heard()
+        elif local == "siteinfo":
+            self._end_siteinfo()
+        elif local == "mediawiki":
+            self.ended = True
+
+    def _end_siteinfo(self) -> None:
+        fields = self._site_fields
+        self._site = SiteInfo(
+            name=fields.get("sitename", "Wikipedia"),
+            database=fields.get("dbname", ""),
+            language=fields["language"],
+            case_rule="case-sensitive" if fields.get("case") == "case-sensitive" else "first-letter",
+            namespaces=tuple(self._namespaces),
+        )
+
+    def _end_page(self) -> None:
+        fields, self._in_page = self._fields, False
+        title = self.last_title = fields.get("title") or ""
+        namespace = fields.get("ns") or ""
+        text = fields.get("text")
+        damaged = self.damaged and "\ufffd" in f"{title}{text}"
+        page = Page(
+            title=title,
+            namespace=int(namespace) if re.fullmatch(r"-?\d{1,9}", namespace) else None,
+            redirect=fields.get("redirect", _written_redirect(text or "")),
+            text=text,
+            model=fields.get("model") or "wikitext",
+            damaged=damaged,
+        )
+        self.pages.append((self._site, page))
+
+
+_REDIRECT = re.compile(r"\s*#REDIRECT\s*:?\s*\[\[([^\[\]|#\n]{1,300})", re.IGNORECASE)
+
+
+def _written_redirect(text: str) -> str | None:
+    """The target in the text of a redirect, for exports that leave `<redirect>` out."""
+    found = _REDIRECT.match(text) if text[:100].lstrip()[:1] == "#" else None
+    return found[1] if found else None
+
+
+_PAGE_FIELDS = frozenset({"title", "ns", "text", "model"})
+_SITE_FIELDS = frozenset({"sitename", "dbname", "case"})

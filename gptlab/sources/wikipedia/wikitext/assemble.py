@@ -1,0 +1,57 @@
+"""Last step: the text with its marks replaced by what they stand for, and the links as spans of it.
+
+Entities are decoded here, after all structure has been read, so that none can make structure; prose is escaped here,
+after entities, so that none can make a link. Links are written by `render_link` and counted as they are written.
+"""
+
+import re
+
+from gptlab.sources.wikipedia.wikitext.entities import decode_entities
+from gptlab.sources.wikipedia.wikitext.marks import BREAK, LINK, OPAQUE, Gathered
+from gptlab.types import Link, render_link
+from gptlab.types.links import escape_code, escape_prose
+
+_LINK_MARK = re.compile(f"{LINK}(\\d+){LINK}")
+_OPAQUE_MARK = re.compile(f"{OPAQUE}(\\d+){OPAQUE}")
+
+
+def assemble(text: str, gathered: Gathered) -> tuple[str, tuple[Link, ...]]:
+    """The finished text and its links, ordered, not overlapping."""
+    runs = _LINK_MARK.split(decode_entities(text))
+    pieces: list[str] = []
+    links: list[Link] = []
+    length = 0
+    for index, run in enumerate(runs):
+        if index % 2 == 0:
+            piece = _prose(run, gathered)
+        else:
+            anchor, target = gathered.links[int(run)]
+            piece = render_link(_anchor(anchor, gathered), target)
+            links.append(Link(start=length, end=length + len(piece), target=target))
+        pieces.append(piece)
+        length += len(piece)
+    return "".join(pieces), tuple(links)
+
+
+def _anchor(anchor: str, gathered: Gathered) -> str:
+    if OPAQUE in anchor:
+        anchor = _OPAQUE_MARK.sub(lambda found: gathered.opaque[int(found[1])].text, anchor)
+    return decode_entities(anchor.replace(BREAK, " "))
+
+
+def _prose(run: str, gathered: Gathered) -> str:
+    """A run between links: prose escaped as prose, code as code, and no `](` made where two of them meet."""
+    if OPAQUE not in run:
+        return escape_prose(run) if "]" in run or "\\" in run else run
+    parts = _OPAQUE_MARK.split(run)
+    text = ""
+    for index, part in enumerate(parts):
+        opaque = gathered.opaque[int(part)] if index % 2 else None
+        if opaque is None or opaque.kind == "prose":
+            piece = escape_prose(opaque.text if opaque else part)
+        else:
+            piece = escape_code(opaque.text)
+        if piece.startswith("(") and text.rstrip("\\").endswith("]"):
+            piece = " " + piece
+        text += piece
+    return text

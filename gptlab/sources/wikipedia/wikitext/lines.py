@@ -1,0 +1,199 @@
+"""Fifth step: lines. Headings, lists, quotations and paragraphs become Markdown; what templates left empty goes.
+
+Holes are cleaned line by line, and only around a hole's mark, so `f()` in prose keeps its parentheses while the
+empty pair where a pronunciation stood goes.
+"""
+
+import re
+
+from gptlab.sources.wikipedia.wikitext.emphasis import emphasis
+from gptlab.sources.wikipedia.wikitext.marks import BREAK, HOLE, LINK, OPAQUE, QUOTE_END, QUOTE_START, Gathered
+from gptlab.sources.wikipedia.wikitext.opaque import hide_block
+
+_LIST = "*#:;"
+_PREFIX = re.compile(r"[*#:;]+")
+_HEADING = re.compile(r"(={1,6})(.+?)\1[ \t\x05]*$")
+_SPACES = re.compile(r"[ \t]{2,}")
+_ROW = re.compile(r"\||!.*(?:!!|\|)|!\s*(?:scope|style|colspan|rowspan|align|width|class|bgcolor)\b")
+_ONLY_MARKS = re.compile(r"[\s\x04\x05,;:.|()/–—*·•-]*")
+
+_HOLES = re.compile(r"\x05(?:[ \t]{0,9}\x05)+")
+_PAIR = re.compile(r"[ \t]{0,9}[(\[（][\s,;:/\x04\x05–—\"'-]{1,60}[)\]）]")
+_AFTER_OPENING = re.compile(r"([(\[（])(?:[ ,;:/]{0,9}\x05)+[ ,;:/]{0,9}")
+_BEFORE_CLOSING = re.compile(r"(?:[ ,;:/]{0,9}\x05)+[ ,;:/]{0,9}([)\]）])")
+_QUOTED = re.compile(r"('{2,5}|\")[ ]{0,9}\x05[ ]{0,9}\1")
+_BEFORE_POINT = re.compile(r"[ \t]{0,9}\x05[ \t]{0,9}(?=[,.;:!?)\]]|$)")
+_TWICE = re.compile(r"([,;:])[ \t]{0,9}\x05[ \t]{0,9}([,;:.])")
+
+
+def clean_holes(line: str) -> str:
+    """One line without holes' marks and without the punctuation that a hole left empty.
+
+    >>> clean_holes("Tea (\\x05) or cha (\\x05; from \\x05, 'leaf') is \\x05 , they say, \\x05 hot.")
+    "Tea or cha (from 'leaf') is, they say, hot."
+    """
+    line = _HOLES.sub(HOLE, line)
+    line = _QUOTED.sub(HOLE, line)
+    line = _PAIR.sub(lambda found: HOLE if HOLE in found[0] else found[0], line)
+    line = _AFTER_OPENING.sub(r"\1", line)
+    line = _BEFORE_CLOSING.sub(r"\1", line)
+    line = _TWICE.sub(r"\2", line)
+    line = _BEFORE_POINT.sub("", line)
+    return _SPACES.sub(" ", line.replace(HOLE, ""))
+
+
+class LineStep:
+    """The lines of one page on their way to Markdown."""
+
+    def __init__(self, gathered: Gathered) -> None:
+        self._gathered = gathered
+        self._out: list[str] = []
+        self._last = "blank"
+        self._quoted = 0
+        self._counters: dict[int, int] = {}
+        self._indented: list[str] = []
+
+    def run(self, text: str) -> str:
+        """All lines as Markdown, with marks for links and code still in them."""
+        for line in text.split("\n"):
+            if line[:1] == " " and not line.isspace():
+                self._indented.append(line)
+                continue
+            if self._indented:
+                self._end_indented()
+            self._line(line)
+        if self._indented:
+            self._end_indented()
+        return "\n".join(_without_empty_sections(self._out))
+
+    def _line(self, line: str) -> None:
+        first = line[:1]
+        if not first:
+            self._blank()
+        elif first in _LIST:
+            self._item(line)
+        elif first == "=" and (found := _HEADING.match(line)):
+            self._heading(len(found[1]), found[2])
+        elif first in "|!" and _ROW.match(line):
+            return
+        elif first == QUOTE_START:
+            self._blank()
+            self._quoted += 1
+        elif first == QUOTE_END:
+            self._blank()
+            self._quoted = max(0, self._quoted - 1)
+        elif line.startswith("----"):
+            self._blank()
+            self._line(line.lstrip("-"))
+        else:
+            self._paragraph(line)
+
+    def _inline(self, text: str) -> str:
+        if HOLE in text:
+            text = clean_holes(text)
+        if "''" in text:
+            text = emphasis(text)
+        if "  " in text:
+            text = _SPACES.sub(" ", text)
+        return text.strip()
+
+    def _put(self, kind: str, line: str) -> None:
+        """One line; a blank one before it where Markdown would run it into the line before."""
+        if self._last not in (kind, "blank") or (kind == "indent" and self._last == "indent"):
+            self._put_blank()
+        self._out.append("> " * self._quoted + line if self._quoted else line)
+        self._last = kind
+
+    def _put_blank(self) -> None:
+        if self._out and self._last != "blank":
+            self._out.append("> " * self._quoted if self._quoted and self._last != "heading" else "")
+            self._last = "blank"
+
+    def _blank(self) -> None:
+        self._put_blank()
+        self._counters.clear()
+
+    def _paragraph(self, line: str) -> None:
+        text = self._inline(line)
+        if not text or (HOLE in line and _ONLY_MARKS.fullmatch(text)):
+            self._blank()
+            return
+        self._put("paragraph", text.replace(BREAK, "\n" + "> " * self._quoted))
+        self._counters.clear()
+
+    def _heading(self, level: int, text: str) -> None:
+        self._quoted = 0
+        title = self._inline(text.replace(BREAK, " "))
+        if title:
+            self._blank()
+            self._put("heading", "#" * level + " " + title)
+            self._blank()
+
+    def _item(self, line: str) -> None:
+        prefix = _PREFIX.match(line)[0]  # type: ignore[index]
+        text = self._inline(line[len(prefix) :])
+        if not text or _ONLY_MARKS.fullmatch(text):
+            return
+        bullets = prefix.rstrip(":;")
+        if prefix[-1] == ";":
+            self._definition(text)
+            return
+        if not bullets or prefix[-1] == ":":
+            lead = "  " * len(bullets[:8])
+            self._put("item" if bullets else "indent", lead + text.replace(BREAK, "\n" + lead))
+            return
+        depth = min(len(prefix), 8) - 1
+        lead = "  " * depth
+        for deeper in [each for each in self._counters if each > depth]:
+            del self._counters[deeper]
+        if prefix[-1] == "#":
+            self._counters[depth] = self._counters.get(depth, 0) + 1
+            lead += f"{self._counters[depth]}. "
+        else:
+            self._counters.pop(depth, None)
+            lead += "- "
+        self._put("item", lead + text.replace(BREAK, "\n" + "  " * (depth + 1)))
+
+    def _definition(self, text: str) -> None:
+        term, colon, meaning = text.partition(" : ")
+        term = term.strip()
+        self._put("indent", term if "**" in term else f"**{term}**")
+        if colon and meaning.strip():
+            self._put("indent", meaning.strip())
+
+    def _end_indented(self) -> None:
+        """Lines that begin with a space: several without links are code, as MediaWiki shows them; else prose."""
+        lines, self._indented = self._indented, []
+        whole = "\n".join(lines)
+        if len(lines) < 2 or any(mark in whole for mark in (LINK, OPAQUE, HOLE, "''")):
+            for line in lines:
+                self._line(line.strip())
+            return
+        for line in hide_block("\n".join(line[1:] for line in lines).replace(BREAK, "\n"), "", self._gathered).split(
+            "\n"
+        ):
+            self._line(line)
+
+
+def _without_empty_sections(lines: list[str]) -> list[str]:
+    """Headings that nothing follows go; one that holds a link stays."""
+    kept: list[str] = []
+    below = 0
+    for line in reversed(lines):
+        if (
+            line.startswith("#")
+            and (level := len(line) - len(line.lstrip("#"))) <= 6
+            and line[level : level + 1] == " "
+        ):
+            if below <= level and LINK not in line:
+                while kept and not kept[-1]:
+                    kept.pop()
+                continue
+            below = level
+        elif line:
+            below = 99
+        kept.append(line)
+    kept.reverse()
+    while kept and not kept[-1].strip("> "):
+        kept.pop()
+    return kept
