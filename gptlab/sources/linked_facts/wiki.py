@@ -80,16 +80,20 @@ class LinkedFactsWiki:
         if not is_complete(self.directory, _STORED_AS):
             with new_directory(self.directory, kind=_STORED_AS) as directory:
                 self._write(directory)
+        self._reader().pre_cache()
 
     def get_data_generator(self) -> Iterator[Document]:
         """The documents, read from the dump by the reader that every dump goes through."""
         self.pre_cache()
-        yield from WikipediaDump(path=self.dump).get_data_generator()
+        yield from self._reader().get_data_generator()
 
     def facts(self) -> Iterator[Fact]:
         """All facts that a page restates of a page it links to, in the order of the pages."""
         self.pre_cache()
         yield from read_facts(self.directory / "facts.jsonl")
+
+    def _reader(self) -> WikipediaDump:
+        return WikipediaDump(path=self.dump, cache=self.cache)
 
     def _write(self, directory: Path) -> None:
         world = World(pages=self.pages, seed=self.seed)
