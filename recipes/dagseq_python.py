@@ -16,7 +16,7 @@ from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
 from gptlab.pipeline import pipeline
 from gptlab.sources import PythonPackages
-from gptlab.tokenizers import LearnedBPE, Tokenize
+from gptlab.tokenizers import LearnedBPE, Tokenize, Truncate
 from gptlab.training import TrainerConfig
 
 
@@ -52,7 +52,10 @@ def recipe(settings: Settings = Settings()) -> Recipe:
     )
     seq_len = settings.model.max_seq_len
     walk_and_pack = pipeline(
-        Tokenize(tokenizer), TraverseLinks(BreadthFirst(), seed=settings.seed, budget=seq_len), Pack(seq_len)
+        Tokenize(tokenizer),
+        Truncate(seq_len // 2),  # half of a row is left for what a module imports
+        TraverseLinks(BreadthFirst(), seed=settings.seed, budget=seq_len),
+        Pack(seq_len),
     )
     train_rows, held_out_rows = (
         PackedRows(pipeline(modules, part, walk_and_pack), cache=settings.cache) for part in (train, held_out)

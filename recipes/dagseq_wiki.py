@@ -18,7 +18,7 @@ from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
 from gptlab.pipeline import pipeline
 from gptlab.sources import ArticleFolder, LinkedFacts, LinkedFactsWiki, MarkdownFolder, WikipediaDump
-from gptlab.tokenizers import LearnedBPE, Tokenize
+from gptlab.tokenizers import LearnedBPE, Tokenize, Truncate
 from gptlab.training import TrainerConfig
 
 POLICIES = {
@@ -40,6 +40,7 @@ class Settings:
         seed: of everything that is drawn: wiki, walks, order of rows, weights.
         held_out: share of the documents that is kept from training.
         traversal: how links are followed from each document.
+        max_document: tokens of one document, so that a row has room for what it links to; half a row when not given.
         batch_size: rows in a training step.
         model: its vocab_size and max_seq_len are the tokenizer's and the rows' as well.
         cache: where prepared data is kept and found again.
@@ -51,6 +52,7 @@ class Settings:
     seed: int = 0
     held_out: float = 0.2
     traversal: Literal["breadth_first", "depth_first", "random_walk", "random"] = "breadth_first"
+    max_document: int | None = None
     batch_size: int = 16
     model: DagTransformerConfig = DagTransformerConfig(layers=2, width=96, heads=4, vocab_size=1024, max_seq_len=256)
     trainer: TrainerConfig = TrainerConfig(steps=700, learning_rate=4e-3, evaluate_every=100, checkpoint_every=100)
@@ -80,6 +82,7 @@ def recipe(settings: Settings = Settings()) -> Recipe:
                 articles,
                 part,
                 Tokenize(tokenizer),
+                Truncate(settings.max_document or seq_len // 2),
                 TraverseLinks(POLICIES[settings.traversal], seed=settings.seed, budget=seq_len),
                 Pack(seq_len),
             ),

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, UInt16, UInt32
 
 from gptlab.graph.errors import at_least, refusal
+from gptlab.pipeline import AtMost
 from gptlab.pipeline.observe import drop
 from gptlab.types import Batch, PackedSequence
 
@@ -25,8 +26,8 @@ class Collate:
         batch_size: rows in a batch.
         drop_last: leave out a last batch that is not full.
 
-    >>> Collate(8).axes(), Collate(8).items_per_yield
-    ({'batch': 8}, 8)
+    >>> Collate(8).axes(), Collate(8, drop_last=True).axes(), Collate(8).items_per_yield
+    ({'batch': AtMost(8)}, {'batch': 8}, 8)
     """
 
     batch_size: int = attrs.field(validator=at_least(1, "Try batch_size=8."))
@@ -50,9 +51,9 @@ class Collate:
         """How many rows one batch takes, by which a pipeline seeks."""
         return self.batch_size
 
-    def axes(self) -> Mapping[str, int]:
-        """A full batch has `batch_size` rows."""
-        return {"batch": self.batch_size}
+    def axes(self) -> Mapping[str, int | AtMost]:
+        """A batch has `batch_size` rows, the last one perhaps fewer."""
+        return {"batch": self.batch_size if self.drop_last else AtMost(self.batch_size)}
 
 
 def stack(rows: list[PackedSequence]) -> Batch:

@@ -13,6 +13,7 @@ from gptlab.tokenizers.tokenize import (
     token_dtype,
     tokenize_document,
 )
+from gptlab.tokenizers.truncate import Truncate
 
 __all__ = [
     "LINK_MARKS",
@@ -22,6 +23,7 @@ __all__ = [
     "LearnedBPE",
     "Tokenize",
     "TokenizerError",
+    "Truncate",
     "decode_tokens",
     "document_from_prompt",
     "document_text",
