@@ -1,5 +1,7 @@
 """Every kernel against the dense one, and the dense one against a softmax written out."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,12 +10,19 @@ from packs import SPECS, batches
 
 from gptlab.models import MaskSpec, dense_mask
 from gptlab.models import plan as planning
-from gptlab.models.attention import dense_attention
+from gptlab.models.attention import Attend, dense_attention
 from gptlab.models.gathered import gathered_attention
 from gptlab.models.plan import make_plan
 from gptlab.types import Batch
 
-KERNELS = {"dense": dense_attention, "gathered": gathered_attention}
+
+def gathered_apart(documents: torch.Tensor, edges: torch.Tensor, spec: MaskSpec) -> Attend:
+    """The kernel with one rectangle per segment and with short ones, so that keys come from several ranges."""
+    with mock.patch.multiple(planning, CALL_PAIRS=-1, LONGEST_QUERIES=4):
+        return gathered_attention(documents, edges, spec)
+
+
+KERNELS = {"dense": dense_attention, "gathered": gathered_attention, "gathered apart": gathered_apart}
 
 
 def fields(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -97,6 +97,14 @@ def test_what_is_read_stays_within_its_room_and_the_oldest_goes_first(context: C
     assert list(context.documents) == [*before[len(before) + 1 - len(context.documents) :], "Newest"]
 
 
+@pytest.mark.parametrize(("room", "held"), [(25, ["Ash", "Birch"]), (24, ["Birch"])])
+def test_the_oldest_goes_as_soon_as_one_token_is_too_many(room: int, held: list[str]) -> None:
+    context = Context(document(OWN, [1], []), room=room)
+    for name, length in zip(NAMES, (10, 13), strict=False):  # and end-of-text each
+        context.read(document(name, [1] * length, []))
+    assert list(context.documents) == held
+
+
 def test_a_document_too_long_is_cut_as_pack_cuts_it() -> None:
     context = Context(document(OWN, [1], []), room=LEAST_TOKENS)
     long = document(NAMES[0], list(range(1, 40)), [(13, NAMES[1]), (LEAST_TOKENS - 1, NAMES[2])])

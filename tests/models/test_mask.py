@@ -80,6 +80,14 @@ def test_ancestors_come_whole_through_a_chain_of_links() -> None:
     assert through[3].int().tolist() == [0, 0, 0, 1, 0, 0]
 
 
+def test_ancestors_come_through_a_chain_of_any_length() -> None:
+    documents = torch.arange(20)[None]
+    chain = torch.tensor([[(number, number - 1, number) for number in range(1, 20)]])
+    assert dense_mask(documents, chain, MaskSpec("from_link", ancestors=True))[0].equal(
+        torch.ones(20, 20, dtype=torch.bool).tril()
+    )
+
+
 def test_refuses_an_unknown_kind() -> None:
     with pytest.raises(ValueError, match="Links of links are MaskSpec") as caught:
         MaskSpec("ancestors")  # type: ignore[arg-type]

@@ -36,6 +36,12 @@ def test_limits_keep_the_likeliest_and_their_proportions(logits: np.ndarray, top
     assert abs(int(kept.sum()) - min(wanted, int((among > 0).sum()))) <= 1  # one more or less where the sum is close
 
 
+def test_top_p_keeps_the_fewest_that_have_it() -> None:
+    halves = np.zeros(2)
+    assert Sampling(temperature=1.0, top_p=0.5).probabilities(halves).tolist() == [1.0, 0.0]
+    assert Sampling(temperature=1.0, top_p=0.51).probabilities(halves).tolist() == [0.5, 0.5]
+
+
 @given(logits=some_logits, seed=st.integers(0, 99))
 def test_a_draw_is_possible_and_repeats_with_its_seed(logits: np.ndarray, seed: int) -> None:
     sampling = Sampling(top_k=3)
