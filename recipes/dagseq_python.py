@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.benchmarks import HeldOutLoss, LinkGain
-from gptlab.experiment import Evaluation, Recipe, RunOptions, WriteAfterLinks, main, run
+from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, WriteAfterLinks, main, run
 from gptlab.graph import BreadthFirst, Split, TraverseLinks
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
@@ -40,7 +40,7 @@ class Settings:
     model: DagTransformerConfig = DagTransformerConfig(layers=2, width=96, heads=4, vocab_size=2048, max_seq_len=1024)
     trainer: TrainerConfig = TrainerConfig(steps=300, learning_rate=4e-3)
     cache: Path = Path(".gptlab/cache")
-    run: RunOptions = RunOptions()
+    run: FlatRunOptions = RunOptions()
 
 
 def recipe(settings: Settings = Settings()) -> Recipe:

@@ -12,7 +12,7 @@ from typing import Literal
 import attrs
 
 from gptlab.benchmarks import HeldOutLoss, LinkGain, RestatedFacts
-from gptlab.experiment import Evaluation, Recipe, RunOptions, WriteAfterLinks, main, run
+from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, WriteAfterLinks, main, run
 from gptlab.graph import BreadthFirst, DepthFirst, RandomOrder, RandomWalk, Split, TraverseLinks
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
@@ -57,7 +57,7 @@ class Settings:
     model: DagTransformerConfig = DagTransformerConfig(layers=2, width=96, heads=4, vocab_size=1024, max_seq_len=256)
     trainer: TrainerConfig = TrainerConfig(steps=700, learning_rate=4e-3, evaluate_every=100, checkpoint_every=100)
     cache: Path = Path(".gptlab/cache")
-    run: RunOptions = RunOptions()
+    run: FlatRunOptions = RunOptions()
 
 
 def recipe(settings: Settings = Settings()) -> Recipe:

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.benchmarks import LinkAccuracy
-from gptlab.experiment import Evaluation, Recipe, RunOptions, main, run
+from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, main, run
 from gptlab.graph import Split
 from gptlab.models import LinkPredictor, LinkPredictorConfig, SampleLinks
 from gptlab.pipeline import pipeline
@@ -43,7 +43,7 @@ class Settings:
     model: LinkPredictorConfig = LinkPredictorConfig(vocab_size=2048)
     trainer: TrainerConfig = TrainerConfig(steps=300, learning_rate=3e-3)
     cache: Path = Path(".gptlab/cache")
-    run: RunOptions = RunOptions()
+    run: FlatRunOptions = RunOptions()
 
 
 def recipe(settings: Settings = Settings()) -> Recipe:

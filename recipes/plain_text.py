@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.benchmarks import HeldOutLoss
-from gptlab.experiment import Evaluation, Recipe, RunOptions, main, run
+from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, main, run
 from gptlab.graph import Split
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
 from gptlab.packing import Collate, Concatenate, PackedRows, Shuffled
@@ -44,7 +44,7 @@ class Settings:
     )
     trainer: TrainerConfig = TrainerConfig(steps=400, learning_rate=4e-3)
     cache: Path = Path(".gptlab/cache")
-    run: RunOptions = RunOptions()
+    run: FlatRunOptions = RunOptions()
 
 
 def recipe(settings: Settings = Settings()) -> Recipe:

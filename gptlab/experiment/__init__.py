@@ -10,7 +10,7 @@ from gptlab.experiment.ranks import print0, rank_from_environment
 from gptlab.experiment.recipe import Evaluation, Recipe, Writing
 from gptlab.experiment.recipe_file import recipe_text, root_file
 from gptlab.experiment.report import write_report
-from gptlab.experiment.run import RunOptions, load_model, run
+from gptlab.experiment.run import FlatRunOptions, RunOptions, load_model, run
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, make_console, running
 from gptlab.experiment.summary import summarize
@@ -32,6 +32,7 @@ __all__ = [
     "ConsoleObserver",
     "Evaluation",
     "ExperimentError",
+    "FlatRunOptions",
     "Recipe",
     "RunDirectory",
     "RunOptions",

@@ -57,6 +57,7 @@ def main(
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a title must not end a run on a terminal without Unicode
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    prog = prog if prog is not None else program_name()
     debug = "--debug" in arguments or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
     try:
         chosen = parse(settings, [each for each in arguments if each != "--debug"], prog=prog)
@@ -64,9 +65,18 @@ def main(
             run(chosen)
     except SystemExit as end:  # tyro's own: --help, or a value that cannot be read
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BrokenPipeError:  # `... --help | head`: who reads has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the flush at exit
+        return 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost frame: all is shown, none is lost
         return report(error, debug=debug)
     return 0
+
+
+def program_name() -> str | None:
+    """How `python -m package.module` was called; None for a file, whose name argparse knows."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name}" if spec is not None else None
 
 
 def parse(settings: type[S], arguments: Sequence[str], *, prog: str | None = None) -> S:
@@ -104,11 +114,14 @@ def names_of(settings: type[Any], prefix: str = "") -> list[str]:
     >>> names_of(Outer)
     ['trainer.steps', 'resume']
     """
-    hints, names = typing.get_type_hints(settings), list[str]()
+    hints, names = typing.get_type_hints(settings, include_extras=True), list[str]()
     for field in attrs.fields(settings):
         hint = hints.get(field.name, field.type)
+        group = f"{prefix}{field.name}."
+        if typing.get_origin(hint) is typing.Annotated:  # `FlatRunOptions`: its settings have no group
+            hint, group = typing.get_args(hint)[0], prefix
         if field.init and isinstance(hint, type) and attrs.has(hint):
-            names += names_of(hint, f"{prefix}{field.name}.")
+            names += names_of(hint, group)
         elif field.init:
             names.append(prefix + field.name)
     return names

@@ -9,9 +9,10 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
+import tyro
 
 from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.picture import draw_row
@@ -53,6 +54,10 @@ class RunOptions:
     experiments: Path = Path("experiments")
     resume: str | None = None
     allow_changed_recipe: bool = False
+
+
+FlatRunOptions = Annotated[RunOptions, tyro.conf.arg(name="")]
+"""The annotation of a settings class's `run` field: on the command line `--resume`, not `--run.resume`."""
 
 
 def run(recipe: Recipe, settings: Any, options: RunOptions) -> RunDirectory:
@@ -246,8 +251,11 @@ def _tell_sample(session: Session, sample: Generation) -> None:
 
 
 def _command(*more: str, only: bool = False) -> str:
-    """How this program was started, with further arguments."""
+    """How this program was started, with further arguments in place of earlier ones of the same name."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["python", "-m", spec.name] if spec is not None else ["python", sys.argv[0]]
     given = [] if only else sys.argv[1:]
+    for name in more[::2]:
+        while name in given:
+            given = given[: given.index(name)] + given[given.index(name) + 2 :]
     return shlex.join([*program, *given, *more])

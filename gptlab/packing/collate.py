@@ -27,7 +27,7 @@ class Collate:
         drop_last: leave out a last batch that is not full.
 
     >>> Collate(8).axes(), Collate(8, drop_last=True).axes(), Collate(8).items_per_yield
-    ({'batch': AtMost(8)}, {'batch': 8}, 8)
+    ({'batch': AtMost(size=8)}, {'batch': 8}, 8)
     """
 
     batch_size: int = attrs.field(validator=at_least(1, "Try batch_size=8."))
