@@ -1,16 +1,21 @@
-"""Run directories, logging, what a person sees while a run works and after it, and the command line."""
+"""Run directories, logging, what a person sees while a run works and after it, and the command line.
+
+What trains models is imported when it is first asked for, so that `python -m gptlab.experiment list` and what else
+only looks at runs answers without waiting for torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from gptlab.experiment.cli import main
 from gptlab.experiment.console import ConsoleObserver
-from gptlab.experiment.errors import ExperimentError, explain_os_error, four_parts
+from gptlab.experiment.errors import ExperimentError, explain_os_error
 from gptlab.experiment.logger import capturing, close_logger, make_logger
 from gptlab.experiment.plot_losses import plot_losses, read_metrics
 from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
-from gptlab.experiment.recipe import Evaluation, Recipe, Writing
 from gptlab.experiment.recipe_file import recipe_text, root_file
 from gptlab.experiment.report import write_report
-from gptlab.experiment.run import FlatRunOptions, RunOptions, load_model, run
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, make_console, running
 from gptlab.experiment.summary import summarize
@@ -25,7 +30,12 @@ from gptlab.experiment.tables import (
     settings_table,
     show,
 )
-from gptlab.experiment.writing import WriteAfterLinks
+
+if TYPE_CHECKING:
+    from gptlab.experiment.recipe import Evaluation, Recipe, Writing
+    from gptlab.experiment.runner import FlatRunOptions, RunOptions, load_model, run
+    from gptlab.experiment.writing import WriteAfterLinks
+
 
 __all__ = [
     "Comparison",
@@ -46,7 +56,6 @@ __all__ = [
     "drops_table",
     "explain_os_error",
     "figures_table",
-    "four_parts",
     "latest_unfinished",
     "load_model",
     "main",
@@ -69,3 +78,20 @@ __all__ = [
     "summarize",
     "write_report",
 ]
+
+_WITH_TORCH = {
+    "Evaluation": "recipe",
+    "FlatRunOptions": "runner",
+    "Recipe": "recipe",
+    "RunOptions": "runner",
+    "WriteAfterLinks": "writing",
+    "Writing": "recipe",
+    "load_model": "runner",
+    "run": "runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TORCH:
+        return getattr(importlib.import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

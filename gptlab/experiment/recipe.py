@@ -1,7 +1,7 @@
 """What a recipe returns: everything a run needs, as one value that is checked when it is made.
 
 A recipe is a Python file with a function from settings to a `Recipe`. Nothing in it has read a file yet: parts that
-need work first have `pre_cache`, and `gptlab.experiment.run` does it.
+need work first have `pre_cache`, and `gptlab.experiment.runner` does it.
 """
 
 from collections.abc import Callable
