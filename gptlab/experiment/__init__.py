@@ -27,6 +27,7 @@ from gptlab.experiment.tables import (
     figures_table,
     next_table,
     places_table,
+    samples_table,
     settings_table,
     show,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "run",
     "running",
     "runs",
+    "samples_table",
     "settings_table",
     "show",
     "summarize",

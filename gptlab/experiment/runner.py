@@ -30,6 +30,7 @@ from gptlab.experiment.tables import (
     figures_table,
     next_table,
     places_table,
+    samples_table,
     show,
 )
 from gptlab.experiment.text import Real
@@ -39,6 +40,8 @@ from gptlab.training import Evaluate, TorchTrainer, latest_checkpoint
 from gptlab.types import Generation
 
 _MODEL_KIND = "model"
+_BATCHES_WHILE_TRAINING = 16
+"""Held-out batches of each evaluation while training: the trend; all of them are read at the end."""
 
 
 @attrs.frozen(kw_only=True)
@@ -176,9 +179,11 @@ def _trained(recipe: Recipe, session: Session) -> Any:
     if is_complete(place, _MODEL_KIND):
         session.observer.say(f"Found the trained model in {place}.")
         return load_from_dir(place, allow=("recipes",))
-    hooks = ()
+    hooks: tuple[Evaluate, ...] = ()
     if recipe.held_out is not None:
-        hooks = (Evaluate(source=recipe.held_out, every=recipe.trainer.evaluate_every),)
+        hooks = (
+            Evaluate(source=recipe.held_out, every=recipe.trainer.evaluate_every, batches=_BATCHES_WHILE_TRAINING),
+        )
     if latest_checkpoint(session.run.path) is not None:
         trainer: TorchTrainer[Any] = TorchTrainer.load_checkpoint(
             session.run.path, data_source=recipe.data, logger=session.logger, hooks=hooks, allow=("recipes",)
@@ -222,9 +227,7 @@ def _told(
     recipe: Recipe, session: Session, figures: Mapping[str, Mapping[str, Real]], samples: list[Generation]
 ) -> None:
     """The closing tables."""
-    for sample in samples:
-        _tell_sample(session, sample)
-    tables = [drops_table(session.observer.drops)]
+    tables = [samples_table(samples), drops_table(session.observer.drops)]
     for name, values in figures.items():
         compared = comparisons(values)
         tables.append(comparison_table(compared, name) if compared else figures_table(values, name))
@@ -242,12 +245,6 @@ def _told(
         "see all settings": _command("--help", only=True),
     }
     show(session.console, session.logger, *tables, places_table(places), next_table(commands))
-
-
-def _tell_sample(session: Session, sample: Generation) -> None:
-    read = ", ".join(f"{document} (after {at} characters)" for at, document in sample.read)
-    session.observer.say(f"Sample: {sample.prompt.text.strip()}|{sample.text.strip()}")
-    session.observer.say(f"  read while writing: {read or 'no document'}")
 
 
 def _command(*more: str, only: bool = False) -> str:

@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.text import Real, printable
 from gptlab.pipeline.observe import Drops
+from gptlab.types import Generation
 
 _GAINS = {"loss": "gain", "accuracy": "accuracy_gain"}
 
@@ -43,9 +45,11 @@ class Comparison:
 
     def __attrs_post_init__(self) -> None:
         if self.stderr is not None and self.stderr < 0:
-            raise ValueError(
-                f"Comparison.stderr of {self.metric}\n  got     {self.stderr}\n  wanted  0 or more\n"
-                "  Give the error's size, or None when it is not known."
+            raise ExperimentError(
+                f"Comparison.stderr of {self.metric}",
+                got=self.stderr,
+                wanted="0 or more",
+                do="Give the error's size, or None when it is not known.",
             )
 
 
@@ -116,6 +120,21 @@ def settings_table(settings: Mapping[str, object], title: str = "Settings") -> T
     table.add_column("value", overflow="fold")
     for name, value in settings.items():
         table.add_row(_text(name), _text(str(value)))
+    return table
+
+
+def samples_table(samples: Sequence[Generation], title: str = "What it writes") -> Table:
+    """Prompt, continuation, and which documents were read before which character of the continuation."""
+    table = _table(title, "prompt")
+    table.add_column("continuation", style="bold")
+    table.add_column("has read", style="cyan")
+    for sample in samples:
+        read = [
+            document if not place else f"{document} (from character {place} on)" for place, document in sample.read
+        ]
+        table.add_row(
+            _text(sample.prompt.text.strip()), _text(sample.text.strip()), _text(", ".join(read) or "no document")
+        )
     return table
 
 

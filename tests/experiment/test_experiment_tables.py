@@ -17,10 +17,12 @@ from gptlab.experiment import (
     make_logger,
     next_table,
     places_table,
+    samples_table,
     show,
 )
 from gptlab.experiment.tables import as_text, figure
 from gptlab.pipeline.observe import Drops
+from gptlab.types import DocumentId, Generation, Prompt
 
 FIGURES = {
     "name_n": 300,
@@ -122,3 +124,14 @@ def test_show_prints_and_logs_what_has_rows(tmp_path: Path) -> None:
 )
 def test_figures_are_short(value: object, words: str) -> None:
     assert figure(value) == words
+
+
+def test_samples_say_what_was_read_and_from_where_on() -> None:
+    prompt = Prompt(text="From [Ada](Ada)")
+    samples = [
+        Generation(prompt=prompt, text=" it has", read=((0, DocumentId("Ada")), (5, DocumentId("Bee")))),
+        Generation(prompt=prompt, text=" [x] ends"),
+    ]
+    text = as_text(samples_table(samples))
+    assert "From [Ada](Ada)" in text and "Ada, Bee (from character 5 on)" in text
+    assert "[x] ends" in text and "no document" in text
