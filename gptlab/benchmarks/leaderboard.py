@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gptlab.storage import write_atomically
+from gptlab.types.errors import refusal
 
 Figure = str | int | float
 
@@ -36,9 +37,7 @@ def add_to_leaderboard(path: Path, row: Mapping[str, Figure]) -> None:
     20261124_110000,2.25,wider
     """
     if not row:
-        raise ValueError(
-            f"{path}\n  got     an empty row\n  wanted  at least one column\n  Give the figures of the run."
-        )
+        raise refusal(path, got="an empty row", wanted="at least one column", do="Give the figures of the run.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, and when the process dies
@@ -60,9 +59,11 @@ def read_leaderboard(path: Path) -> list[dict[str, str]]:
         rows = list(csv.DictReader(file, restval=""))
     for number, row in enumerate(rows, 2):
         if None in row:
-            raise ValueError(
-                f"{path}, row {number}\n  got     more fields than the header has\n"
-                "  wanted  one field for each column\n  Mend the line by hand, or move the file away."
+            raise refusal(
+                f"{path}, row {number}",
+                got="more fields than the header has",
+                wanted="one field for each column",
+                do="Mend the line by hand, or move the file away.",
             )
     return rows
 

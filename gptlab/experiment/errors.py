@@ -1,36 +1,12 @@
-"""What goes wrong with runs, in four parts: where, what was got, what was wanted, what to do."""
+"""What goes wrong with runs, and what an operating system's error means to who started one."""
 
 import errno
 
-
-class ExperimentError(ValueError):
-    """A run cannot be made, loaded or shown.
-
-    >>> print(ExperimentError("runs/7", got="no config.json", wanted="a run directory", do="Look for it elsewhere."))
-    runs/7
-      got     no config.json
-      wanted  a run directory
-      Look for it elsewhere.
-    """
-
-    def __init__(self, where: str, *, got: str, wanted: str, do: str) -> None:
-        self.where, self.got, self.wanted, self.do = where, got, wanted, do
-        super().__init__(four_parts(where, got=got, wanted=wanted, do=do))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments would be lost on the way out of a worker process.
-        return _rebuild, (self.where, self.got, self.wanted, self.do)
+from gptlab.types.errors import FourPartError, four_parts
 
 
-def _rebuild(where: str, got: str, wanted: str, do: str) -> ExperimentError:
-    return ExperimentError(where, got=got, wanted=wanted, do=do)
-
-
-def four_parts(where: str, *, got: str, wanted: str, do: str) -> str:
-    """The text of an error; further lines of a part are indented below its first."""
-    got, wanted = (part.replace("\n", "\n" + " " * 10) for part in (got, wanted))
-    do = do.replace("\n", "\n  ")
-    return f"{where}\n  got     {got}\n  wanted  {wanted}\n  {do}"
+class ExperimentError(FourPartError):
+    """A run cannot be made, loaded or shown."""
 
 
 _FREE = "Free some space, or choose a folder on another disk; what was finished is kept."

@@ -70,7 +70,7 @@ def smoothed(values: list[Real], window: int) -> list[Real]:
     [1.5, 3.0, 3.3333333333333335, 4.0]
     """
     if window < 1:
-        raise ValueError(f"smoothed(window={window}): a window of at least 1 step is wanted")
+        raise ExperimentError("smoothed(window)", got=window, wanted="at least 1 step", do="Give 1 or more.")
     sums = np.concatenate([[0.0], np.cumsum(values)])
     middle = np.arange(len(values))
     first = np.maximum(middle - window // 2, 0)

@@ -6,6 +6,8 @@ that is shown goes through `printable` first.
 
 import math
 
+from gptlab.experiment.errors import ExperimentError
+
 Real = int | float
 """A number: run-time checks take an int for no float."""
 
@@ -28,7 +30,7 @@ def shorten(text: str, width: int) -> str:
     'Boston T…'
     """
     if width < 1:
-        raise ValueError(f"shorten(width={width}): a width of at least 1 is wanted; pass one")
+        raise ExperimentError("shorten(width)", got=width, wanted="at least 1", do="Give the room that there is.")
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -11,9 +11,9 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 import attrs
 import numpy as np
 
-from gptlab.graph.errors import at_least, refusal
 from gptlab.graph.link_graph import FLAGS, LinkGraph, flag_bits
 from gptlab.types.records import Flag
+from gptlab.types.validators import at_least, one_of, satisfies
 
 Direction = Literal["out", "in", "both"]
 
@@ -33,18 +33,9 @@ class VisitPolicy(Protocol):
         """Documents in the order reached, each once, `root` first."""
 
 
-def _is_direction(instance: object, attribute: object, value: object) -> None:
-    if value not in get_args(Direction):
-        raise refusal(
-            "Follow.direction", got=repr(value), wanted="'out', 'in' or 'both'", remedy="Choose one of them."
-        )
-
-
-def _are_flags(instance: object, attribute: object, value: frozenset[str]) -> None:
-    if not set(value) <= set(FLAGS):
-        raise refusal(
-            "Follow.exclude", got=sorted(value), wanted=f"flags among {sorted(FLAGS)}", remedy="Remove the others."
-        )
+_are_flags = satisfies(
+    lambda flags: set(flags) <= set(FLAGS), f"a frozenset of flags among {sorted(FLAGS)}", "Remove the others."
+)
 
 
 @attrs.frozen
@@ -61,7 +52,7 @@ class Follow:
         shuffle: take a document's links in random order instead of the order of its text.
     """
 
-    direction: Direction = attrs.field(default="out", validator=_is_direction)
+    direction: Direction = attrs.field(default="out", validator=one_of(get_args(Direction)))
     max_in_degree: int | None = attrs.field(
         default=None, validator=attrs.validators.optional(at_least(0, "Give None to enter hubs too.")), kw_only=True
     )

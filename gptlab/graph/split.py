@@ -10,15 +10,10 @@ from typing import Literal, get_args
 
 import attrs
 
-from gptlab.graph.errors import at_least, refusal
 from gptlab.types import Document, DocumentId
+from gptlab.types.validators import at_least, one_of
 
 Part = Literal["train", "held_out"]
-
-
-def _is_part(instance: object, attribute: object, value: object) -> None:
-    if value not in get_args(Part):
-        raise refusal("Split.part", got=repr(value), wanted="'train' or 'held_out'", remedy="Say which part to keep.")
 
 
 @attrs.frozen
@@ -38,7 +33,7 @@ class Split:
     [True, True, False, False, True]
     """
 
-    part: Part = attrs.field(validator=_is_part)
+    part: Part = attrs.field(validator=one_of(get_args(Part), "Say which part to keep."))
     fraction: float = attrs.field(
         default=0.1, validator=at_least(0.0, "Give the share to hold out, such as 0.1.", at_most=1.0)
     )

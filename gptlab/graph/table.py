@@ -11,10 +11,10 @@ import attrs
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from gptlab.graph.errors import refusal
 from gptlab.graph.link_graph import LinkGraph, flag_bits, link_graph, offsets_of
 from gptlab.pipeline.observe import drop, track
 from gptlab.types import DocumentId, TokenArray, TokenizedDocument
+from gptlab.types.errors import refusal
 from gptlab.types.records import Flag
 
 NO_EDGE = ("missing", "self", "repeat")
@@ -103,14 +103,14 @@ def _check(document: TokenizedDocument, first: TokenizedDocument) -> None:
             f"document {document.id!r}",
             got="no tokens",
             wanted="tokens that end with end-of-text",
-            remedy="Tokenize closes every document; check the stage that made this one.",
+            do="Tokenize closes every document; check the stage that made this one.",
         )
     if document.tokens.dtype != first.tokens.dtype or document.tokens[-1] != first.tokens[-1]:
         raise refusal(
             f"document {document.id!r}",
             got=f"{document.tokens.dtype} tokens that end with {document.tokens[-1]}",
             wanted=f"{first.tokens.dtype} tokens that end with {first.tokens[-1]}, as {first.id!r} has",
-            remedy="Tokenize all documents with one tokenizer.",
+            do="Tokenize all documents with one tokenizer.",
         )
 
 

@@ -10,7 +10,6 @@ import attrs
 import numpy as np
 from jaxtyping import Int64
 
-from gptlab.graph.errors import at_least, refusal
 from gptlab.graph.order import Edge, keep_acyclic, targets_first
 from gptlab.graph.permutation import seeded_permutation
 from gptlab.graph.policies import VisitPolicy
@@ -18,6 +17,8 @@ from gptlab.graph.split import Split
 from gptlab.graph.table import NO_EDGE, DocumentTable
 from gptlab.pipeline.observe import drop, track
 from gptlab.types import TokenizedDocument, Walk
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least
 
 LINK_DROPS = {
     "missing": "link to no document",
@@ -102,7 +103,7 @@ class TraverseLinks:
                     f"{type(self.policy).__name__}.visit",
                     got="documents without the root",
                     wanted="the root as the first document",
-                    remedy="Yield the root before anything else.",
+                    do="Yield the root before anything else.",
                 )
             if not self.fill or len(reached) == len(table):
                 return list(reached)

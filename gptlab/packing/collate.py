@@ -6,10 +6,11 @@ import attrs
 import numpy as np
 from jaxtyping import Bool, Int32, UInt16, UInt32
 
-from gptlab.graph.errors import at_least, refusal
 from gptlab.pipeline import AtMost
 from gptlab.pipeline.observe import drop
 from gptlab.types import Batch, PackedSequence
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least
 
 Piece = UInt16[np.ndarray, "_"] | UInt32[np.ndarray, "_"]
 """Tokens of a document or a part of one; the axis has no name, for pieces that stand together differ in length."""
@@ -105,5 +106,5 @@ def _check(rows: list[PackedSequence]) -> None:
                 f"Collate, row {number} of a batch",
                 got=f"{len(row.tokens)} tokens, end-of-text {row.end_of_text}",
                 wanted=f"{len(first.tokens)} tokens, end-of-text {first.end_of_text}, as the first row has",
-                remedy="Pack all rows with one seq_len and one tokenizer.",
+                do="Pack all rows with one seq_len and one tokenizer.",
             )

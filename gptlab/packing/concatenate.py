@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 import attrs
 import numpy as np
 
-from gptlab.graph.errors import at_least, refusal
 from gptlab.packing.collate import Piece
 from gptlab.types import DocumentId, PackedSequence, TokenizedDocument
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least
 
 
 @attrs.frozen
@@ -67,6 +68,6 @@ def _end_of_text(document: TokenizedDocument, before: int | None) -> int:
             f"Concatenate, at document {document.id!r}",
             got="no tokens" if last is None else f"a last token of {last}",
             wanted="end-of-text as the last token" + (f", {before} as before" if before is not None else ""),
-            remedy="Tokenize all documents with one tokenizer.",
+            do="Tokenize all documents with one tokenizer.",
         )
     return last

@@ -11,9 +11,10 @@ import attrs
 import numpy as np
 from jaxtyping import Int32
 
-from gptlab.graph.errors import at_least, refusal
 from gptlab.pipeline.observe import drop
 from gptlab.types import PackedSequence, TokenizedDocument, Walk
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least
 
 PACK_DROPS = {
     "cut": "link cut off with its linker",
@@ -109,7 +110,7 @@ class Pack:
 def _end_of_text(walk: Walk) -> int:
     if not walk.documents:
         raise refusal(
-            "Pack", got="a walk without documents", wanted="a root at least", remedy="Check the stage before Pack."
+            "Pack", got="a walk without documents", wanted="a root at least", do="Check the stage before Pack."
         )
     ends = {int(document.tokens[-1]) if len(document.tokens) else None for document in walk.documents}
     end = ends.pop()
@@ -118,7 +119,7 @@ def _end_of_text(walk: Walk) -> int:
             f"Pack, in the walk from {walk.documents[int(walk.visited.argmin())].id!r}",
             got="documents that end with different tokens, or have none",
             wanted="end-of-text as the last token of every document",
-            remedy="Tokenize all documents with one tokenizer.",
+            do="Tokenize all documents with one tokenizer.",
         )
     return end
 

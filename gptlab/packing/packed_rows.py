@@ -11,7 +11,6 @@ from typing import Any
 
 import attrs
 
-from gptlab.graph.errors import refusal
 from gptlab.packing.row_store import RowStore, write_rows
 from gptlab.pipeline.observe import Drops, drop, observer, say, track, watching
 from gptlab.pipeline.protocols import HasAxes, PreCached, Source
@@ -19,6 +18,7 @@ from gptlab.pipeline.signature import yields
 from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
 from gptlab.storage.jsonfiles import pretty_json, read_json
 from gptlab.types import PackedSequence
+from gptlab.types.errors import refusal
 
 _KIND = "packed-rows-1"  # the number goes up when packing changes, so that old rows are made again
 
@@ -30,7 +30,7 @@ def _yields_rows(instance: object, attribute: Any, value: object) -> None:
             "PackedRows.rows",
             got=f"a source of {getattr(found, '__name__', found)}",
             wanted="a source of PackedSequence",
-            remedy="End the pipeline with Pack or Concatenate.",
+            do="End the pipeline with Pack or Concatenate.",
         )
 
 

@@ -16,11 +16,11 @@ import attrs
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8, UInt16, UInt32
 
-from gptlab.graph.errors import refusal
 from gptlab.graph.link_graph import offsets_of
 from gptlab.storage import StorageError
 from gptlab.storage.jsonfiles import pretty_json, read_json
 from gptlab.types import DocumentId, PackedSequence
+from gptlab.types.errors import refusal
 
 SHARD_TOKENS = 1 << 25
 """Tokens in a shard: 64 MiB of `uint16`, which is what a writer holds in memory."""
@@ -119,7 +119,7 @@ def write_rows(rows: Iterable[PackedSequence], directory: Path, *, shard_tokens:
             "packed rows",
             got="no rows at all",
             wanted="at least one",
-            remedy="Look at what was dropped, and whether the source holds any documents.",
+            do="Look at what was dropped, and whether the source holds any documents.",
         )
     if waiting:
         _write_shard(directory, shards, waiting, numbers, reasons)
@@ -251,5 +251,5 @@ def _check(row: PackedSequence, first: PackedSequence, number: int) -> None:
             f"packed row {number}",
             got="{} {} tokens, end-of-text {}".format(*got),
             wanted="{} {} tokens, end-of-text {}, as the first row has".format(*wanted),
-            remedy="Pack all rows with one seq_len and one tokenizer.",
+            do="Pack all rows with one seq_len and one tokenizer.",
         )

@@ -9,10 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from gptlab.graph.errors import at_least, refusal
 from gptlab.graph.permutation import seeded_permutation
 from gptlab.pipeline.protocols import HasAxes, PreCached
 from gptlab.types import PackedSequence
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least
 
 
 @runtime_checkable
@@ -56,7 +57,7 @@ class Shuffled:
     def __attrs_post_init__(self) -> None:
         if self.rank >= self.world:
             raise refusal(
-                "Shuffled.rank", got=self.rank, wanted=f"below world={self.world}", remedy="Ranks count from 0."
+                "Shuffled.rank", got=self.rank, wanted=f"below world={self.world}", do="Ranks count from 0."
             )
 
     def shard(self, rank: int, world: int) -> "Shuffled":
@@ -71,7 +72,7 @@ class Shuffled:
         """
         size = len(self.rows)
         if size == 0:
-            raise refusal("Shuffled.rows", got="no rows", wanted="at least one", remedy="Look at what was dropped.")
+            raise refusal("Shuffled.rows", got="no rows", wanted="at least one", do="Look at what was dropped.")
         at, known = start * self.world + self.rank, -1
         while self.epochs is None or at < self.epochs * size:
             epoch, place = divmod(at, size)

@@ -19,6 +19,7 @@ from gptlab.pipeline.chain import Chain
 from gptlab.pipeline.errors import ContractError
 from gptlab.pipeline.examine import Mismatch, Scope, examiner
 from gptlab.pipeline.hints import without_scope
+from gptlab.types.errors import four_parts
 
 Checks = Literal["off", "first", "all"]
 """How much is checked: nothing, the first items of every part, or everything."""
@@ -41,8 +42,12 @@ def effective(checks: Checks | None) -> Checks:
         if wish == known:
             return known
     raise ContractError(
-        f"the environment variable GPTLAB_CHECKS is not understood\n  got     {wish!r}\n"
-        f"  wanted  {', '.join(CHECKS)}\n  Unset it, or set it to one of these."
+        four_parts(
+            "the environment variable GPTLAB_CHECKS is not understood",
+            got=repr(wish),
+            wanted=", ".join(CHECKS),
+            do="Unset it, or set it to one of these.",
+        )
     )
 
 

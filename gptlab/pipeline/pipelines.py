@@ -20,6 +20,7 @@ from gptlab.pipeline.errors import ContractError
 from gptlab.pipeline.place import location
 from gptlab.pipeline.protocols import Source
 from gptlab.pipeline.table import table
+from gptlab.types.errors import four_parts, refusal
 
 B = TypeVar("B")
 T_co = TypeVar("T_co", covariant=True)
@@ -212,9 +213,11 @@ class StagePipeline(Generic[A_contra, T_co]):
 def _seek(parts: tuple[Any, ...], start: int) -> tuple[int, int]:
     """After which part how many items must be skipped, so that the pipeline goes on at its item `start`."""
     if start < 0:
-        raise ValueError(
-            f"a pipeline cannot start before its first item\n  got     start={start}\n"
-            f"  wanted  0 or more\n  Pass the index of the item to go on with."
+        raise refusal(
+            "a pipeline cannot start before its first item",
+            got=f"start={start}",
+            wanted="0 or more",
+            do="Pass the index of the item to go on with.",
         )
     position = len(parts) - 1
     while position and (ratio := getattr(parts[position], "items_per_yield", None)) is not None:
@@ -230,9 +233,12 @@ def _indexed(whole: Any, index: int | slice) -> Any:
 
 def _refuse_kind(whole: Any, name: str, remedy: str) -> ContractError:
     return ContractError(
-        f"{type(whole).__name__} cannot begin with {name}\n"
-        f"  got     {name} as the first part   {location(whole.parts[0])}\n"
-        f"  wanted  {'a source' if isinstance(whole, SourcePipeline) else 'a stage'}\n  {remedy}"
+        four_parts(
+            f"{type(whole).__name__} cannot begin with {name}",
+            got=f"{name} as the first part   {location(whole.parts[0])}",
+            wanted="a source" if isinstance(whole, SourcePipeline) else "a stage",
+            do=remedy,
+        )
     )
 
 
@@ -257,8 +263,12 @@ def assemble(parts: Sequence[Any], checks: Checks | None) -> Any:
     """The pipeline of these parts; the untyped inside of `pipeline`."""
     if not parts:
         raise ContractError(
-            "a pipeline has at least one part\n  got     no part\n  wanted  a source or a stage\n"
-            "  Write pipeline(source, stage, ...)."
+            four_parts(
+                "a pipeline has at least one part",
+                got="no part",
+                wanted="a source or a stage",
+                do="Write pipeline(source, stage, ...).",
+            )
         )
     if checks is None:
         checks = next((inner for inner in (getattr(part, "checks", None) for part in parts) if inner in CHECKS), None)

@@ -21,6 +21,7 @@ from gptlab.pipeline.hints import MISSING, arrays_in, field_hints, map_arrays, s
 from gptlab.pipeline.place import function_of, location, name_of
 from gptlab.pipeline.subtype import fits
 from gptlab.pipeline.verdict import Known
+from gptlab.types.errors import four_parts
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +121,7 @@ def _is_barrier(part: Any) -> bool:
 
 def _unreadable(part: Any, title: str, got: str, wanted: str, remedy: str) -> ContractError:
     return ContractError(
-        f"{name_of(part)} {title}\n  got     {got}   {location(part)}\n  wanted  {wanted}\n  {remedy}"
+        four_parts(f"{name_of(part)} {title}", got=f"{got}   {location(part)}", wanted=wanted, do=remedy)
     )
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import attrs
 
 from gptlab.pipeline.observe import drop, track
-from gptlab.sources.errors import source_error
+from gptlab.sources.errors import SourceError
 from gptlab.sources.text_files import files_fingerprint, folder_files, free_identity
 from gptlab.types import Document, DocumentId, Link, render_link
 from gptlab.types.links import escape_code, escape_prose
@@ -77,11 +77,11 @@ class MarkdownFolder:
             links += len(document.links)
             yield document
         if not links:
-            raise source_error(
+            raise SourceError(
                 f"MarkdownFolder({self.path})",
                 got=f"{len(paths)} files, none with a link to another",
                 wanted="links such as [[Note]] or [text](other.md)",
-                do="to train without links use TextFiles(path, pattern='**/*.md')",
+                do="To train without links use TextFiles(path, pattern='**/*.md').",
             )
 
     def content_fingerprint(self) -> str:
@@ -92,11 +92,11 @@ class MarkdownFolder:
         paths = folder_files(self.path, "**/*", user="MarkdownFolder")
         paths = [path for path in paths if path.suffix.lower() in (".md", ".markdown")]
         if not paths:
-            raise source_error(
+            raise SourceError(
                 f"MarkdownFolder({self.path})",
                 got="no .md file",
                 wanted="one or more",
-                do="check the path, or use TextFiles for files of another kind",
+                do="Check the path, or use TextFiles for files of another kind.",
             )
         return paths
 

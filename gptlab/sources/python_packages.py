@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from gptlab.pipeline.observe import drop, track
-from gptlab.sources.errors import source_error
+from gptlab.sources.errors import SourceError
 from gptlab.types import Document, DocumentId, Link
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
@@ -93,11 +93,11 @@ class PythonPackages:
         files = {name: path for name, path in files.items() if path.is_file()}
         if not files:
             asked = ", ".join(self.packages) or "all installed packages"
-            raise source_error(
+            raise SourceError(
                 "PythonPackages",
                 got=f"no Python files in {asked}",
                 wanted="one or more",
-                do="name packages that are installed from a wheel (an editable install records no files)",
+                do="Name packages that are installed from a wheel (an editable install records no files).",
             )
         return files, repeated
 
@@ -107,11 +107,11 @@ class PythonPackages:
         try:
             return [metadata.distribution(package) for package in self.packages]
         except metadata.PackageNotFoundError as error:
-            raise source_error(
+            raise SourceError(
                 "PythonPackages",
                 got=f"{error.name!r}, which is not installed",
                 wanted="names of installed packages",
-                do="run `pip list` to see them",
+                do="Run `pip list` to see them.",
             ) from error
 
 

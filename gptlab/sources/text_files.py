@@ -14,21 +14,16 @@ from typing import TextIO
 import attrs
 
 from gptlab.pipeline.observe import drop, track
-from gptlab.sources.errors import source_error
+from gptlab.sources.errors import SourceError
 from gptlab.types import Document, DocumentId, document_id
+from gptlab.types.validators import at_least, satisfies
 
 LONGEST_DOCUMENT = 1_000_000
 """Characters of one document; a longer file becomes several, cut after a line."""
 
 
-def _is_pattern(instance: object, attribute: "attrs.Attribute[str]", value: str) -> None:
-    if not value or Path(value).is_absolute() or ".." in Path(value).parts:
-        raise source_error(
-            "TextFiles.pattern",
-            got=repr(value),
-            wanted="a pattern for files below the folder",
-            do="write it like '**/*.txt' or '*.md'",
-        )
+def _is_below(pattern: str) -> bool:
+    return bool(pattern) and not Path(pattern).is_absolute() and ".." not in Path(pattern).parts
 
 
 @attrs.frozen
@@ -45,8 +40,16 @@ class TextFiles:
     """
 
     path: Path = attrs.field(converter=Path)
-    pattern: str = attrs.field(default="**/*.txt", validator=_is_pattern)
-    longest: int = LONGEST_DOCUMENT
+    pattern: str = attrs.field(
+        default="**/*.txt",
+        validator=satisfies(
+            _is_below,
+            "a pattern for files below the folder",
+            "Write it like '**/*.txt' or '*.md'.",
+            error=SourceError,
+        ),
+    )
+    longest: int = attrs.field(default=LONGEST_DOCUMENT, validator=at_least(1, error=SourceError))
 
     def get_data_generator(self) -> Iterator[Document]:
         """The documents. A file that is no UTF-8 is dropped from the first bad byte's part on, and counted.
@@ -77,11 +80,11 @@ class TextFiles:
             return [self.path]
         paths = folder_files(self.path, self.pattern, user="TextFiles")
         if not paths:
-            raise source_error(
+            raise SourceError(
                 f"TextFiles({self.path})",
                 got=f"no file that fits {self.pattern!r}",
                 wanted="one or more",
-                do="give another pattern, such as '**/*' for all files",
+                do="Give another pattern, such as '**/*' for all files.",
             )
         return paths
 
@@ -101,11 +104,11 @@ class PythonDocumentation:
             SourceError: this Python was packaged without its documentation.
         """
         if importlib.util.find_spec("pydoc_data.topics") is None:
-            raise source_error(
+            raise SourceError(
                 "PythonDocumentation",
                 got=f"no module pydoc_data.topics in {sys.executable}",
                 wanted="a Python with its reference documentation, as most are",
-                do="give a folder of text files instead: TextFiles(path)",
+                do="Give a folder of text files instead: TextFiles(path).",
             )
         from pydoc_data.topics import topics  # noqa: PLC0415  # half a megabyte, for those who ask
 
@@ -125,15 +128,15 @@ def folder_files(folder: Path, pattern: str, *, user: str) -> list[Path]:
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing there"
-        raise source_error(f"{user}({folder})", got=found, wanted="a folder", do="check the path")
+        raise SourceError(f"{user}({folder})", got=found, wanted="a folder", do="Check the path.")
     try:
         next(folder.iterdir(), None)
     except OSError as error:
-        raise source_error(
+        raise SourceError(
             f"{user}({folder})",
             got=str(error.strerror),
             wanted="a folder that can be read",
-            do="check its permissions",
+            do="Check its permissions.",
         ) from error
     files = (path for path in folder.glob(pattern) if path.is_file())
     visible = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))

@@ -1,31 +1,14 @@
-"""The error of this floor, in four parts, and what an operating system's error means to a person."""
+"""The error of this floor, and what an operating system's error means to a person."""
 
 import errno
 import shutil
 from pathlib import Path
 
-
-class StorageError(ValueError):
-    """Something that cannot be stored, found or trusted: where, what was got, what was wanted, what to do.
-
-    >>> print(StorageError("model/config.json", got="layers=3.7", wanted="an int", do="Write 3 or 4."))
-    model/config.json
-      got     layers=3.7
-      wanted  an int
-      Write 3 or 4.
-    """
-
-    def __init__(self, where: str | Path, *, got: str, wanted: str, do: str) -> None:
-        self.where, self.got, self.wanted, self.do = str(where), got, wanted, do
-        super().__init__(f"{where}\n  got     {got}\n  wanted  {wanted}\n  {do}")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments would be lost on the way out of a worker process.
-        return _rebuild, (self.where, self.got, self.wanted, self.do)
+from gptlab.types.errors import FourPartError
 
 
-def _rebuild(where: str, got: str, wanted: str, do: str) -> StorageError:
-    return StorageError(where, got=got, wanted=wanted, do=do)
+class StorageError(FourPartError):
+    """Something that cannot be stored, found or trusted."""
 
 
 _FULL = "Free some space, or choose a folder on another disk (`cache=...`); what was finished before is kept."

@@ -20,23 +20,9 @@ from gptlab.tokenizers.pattern import PATTERN
 from gptlab.tokenizers.tokenize import document_text, is_unicode
 from gptlab.tokenizers.training import train_ranks
 from gptlab.types import Document
+from gptlab.types.validators import at_least
 
 _STORED_AS = "tokenizer"
-
-
-def _check_size(tokenizer: "LearnedBPE", attribute: object, vocab_size: int) -> None:
-    if vocab_size < 257:
-        raise TokenizerError(
-            "LearnedBPE.vocab_size",
-            got=str(vocab_size),
-            wanted="at least 257: 256 bytes and end-of-text",
-            do="Ask for more, or use ByteTokenizer().",
-        )
-
-
-def _check_bytes(tokenizer: "LearnedBPE", attribute: object, max_bytes: int) -> None:
-    if max_bytes < 1:
-        raise TokenizerError("LearnedBPE.max_bytes", got=str(max_bytes), wanted="at least 1", do="Leave it out.")
 
 
 @attrs.frozen(kw_only=True)
@@ -48,15 +34,20 @@ class LearnedBPE:
 
     Attributes:
         corpus: what it is learned from, title lines and all, just as `Tokenize` will see it.
-        vocab_size: bytes, merges and end-of-text.
+        vocab_size: 256 bytes, merges and end-of-text.
         max_bytes: of text to read; a few hundred MB tell all that there is to tell. Half a GB takes minutes.
         pattern: how text is cut into words.
         cache: where the ranks are kept.
     """
 
     corpus: Source[Document]
-    vocab_size: int = attrs.field(default=8192, validator=_check_size)
-    max_bytes: int = attrs.field(default=1 << 28, validator=_check_bytes)
+    vocab_size: int = attrs.field(
+        default=8192,
+        validator=at_least(
+            257, "256 are bytes, one is end-of-text: ask for more, or use ByteTokenizer().", error=TokenizerError
+        ),
+    )
+    max_bytes: int = attrs.field(default=1 << 28, validator=at_least(1, error=TokenizerError))
     pattern: str = attrs.field(default=PATTERN, repr=False)
     cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False)
 

@@ -12,16 +12,7 @@ import numpy as np
 from gptlab.pipeline.observe import drop
 from gptlab.tokenizers.errors import TokenizerError
 from gptlab.types import TokenizedDocument
-
-
-def _check(stage: "Truncate", attribute: object, max_tokens: int) -> None:
-    if max_tokens < 2:
-        raise TokenizerError(
-            "Truncate.max_tokens",
-            got=str(max_tokens),
-            wanted="at least 2: a token and end-of-text",
-            do="Half of a row leaves room for linked documents.",
-        )
+from gptlab.types.validators import at_least
 
 
 @attrs.frozen
@@ -35,7 +26,11 @@ class Truncate:
     Truncate(max_tokens=1024)
     """
 
-    max_tokens: int = attrs.field(validator=_check)
+    max_tokens: int = attrs.field(
+        validator=at_least(
+            2, "One is end-of-text. Half of a row leaves room for linked documents.", error=TokenizerError
+        )
+    )
 
     def __call__(self, documents: Iterator[TokenizedDocument]) -> Iterator[TokenizedDocument]:
         """Yield every document, cut where it is longer."""

@@ -136,7 +136,7 @@ def resolve_checkpoint(path: Path) -> Path:
     found = latest_checkpoint(path.parent if path.name == FOLDER else path)
     if found is None:
         damaged = len(checkpoints(path.parent if path.name == FOLDER else path))
-        raise TrainingError.of(
+        raise TrainingError(
             str(path),
             got=f"{damaged} checkpoints, none of them whole" if damaged else "no checkpoint",
             wanted="a run directory with at least one whole checkpoint",

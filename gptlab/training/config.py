@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from gptlab.training.errors import TrainingError
+from gptlab.types.validators import Validator, at_least, one_of, satisfies
 
 Schedule = Literal["cosine", "wsd", "constant"]
 """How the learning rate falls after the warm-up; see `gptlab.training.learning_rate`."""
@@ -22,36 +23,19 @@ ComputeType = Literal["float32", "bfloat16"]
 """`bfloat16` is autocast: weights stay in 32 bits. Ten times slower on a CPU that has no bfloat16 units."""
 
 
-def _number(wanted: str, is_right: Callable[[Any], bool]) -> Any:
-    """A validator for a real number, with the four-part error."""
-    return _check(wanted, lambda value: _is_real(value) and is_right(value))
+def _number(wanted: str, is_right: Callable[[float], bool]) -> Validator:
+    """A validator for a finite number."""
+    return satisfies(lambda value: _is_real(value) and is_right(value), wanted, error=TrainingError)
 
 
-def _count(least: int) -> Any:
-    """A validator for a whole number that is at least `least`."""
-    return _check(
-        f"a whole number, at least {least}",
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
-    )
+def _count(least: int) -> Validator:
+    """A validator for a whole number."""
+    return at_least(least, error=TrainingError)
 
 
-def _choice(hint: Any) -> Any:
+def _choice(hint: Any) -> Validator:
     """A validator for one of the values of a Literal."""
-    names = get_args(hint)
-    return _check("one of " + ", ".join(map(repr, names)), lambda value: value in names)
-
-
-def _check(wanted: str, is_right: Callable[[Any], bool]) -> Any:
-    def validate(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-        if not is_right(value):
-            raise TrainingError.of(
-                f"TrainerConfig.{attribute.name}",
-                got=repr(value),
-                wanted=wanted,
-                do=f"Set {attribute.name}; the default is {attribute.default!r}.",
-            )
-
-    return validate
+    return one_of(get_args(hint), error=TrainingError)
 
 
 def _is_real(value: Any) -> bool:
@@ -87,7 +71,7 @@ class TrainerConfig:
     Traceback (most recent call last):
     gptlab.training.errors.TrainingError: TrainerConfig.steps
       got     0
-      wanted  a whole number, at least 1
+      wanted  a whole number of at least 1
       Set steps; the default is 1000.
     """
 
@@ -101,11 +85,12 @@ class TrainerConfig:
     optimizer: OptimizerName = attrs.field(default="adamw", validator=_choice(OptimizerName))
     weight_decay: float = attrs.field(default=0.1, validator=_number("0 or more", lambda decay: decay >= 0))
     betas: tuple[float, float] = attrs.field(
-        default=(0.9, 0.95), validator=_check("a tuple of two numbers, each from 0 to below 1", _is_pair_of_betas)
+        default=(0.9, 0.95),
+        validator=satisfies(_is_pair_of_betas, "a tuple of two numbers, each from 0 to below 1", error=TrainingError),
     )
     clip: float | None = attrs.field(
         default=1.0,
-        validator=_check("more than 0, or None", lambda norm: norm is None or (_is_real(norm) and norm > 0)),
+        validator=attrs.validators.optional(_number("more than 0, or None", lambda norm: norm > 0)),
     )
     accumulate: int = attrs.field(default=1, validator=_count(1))
     evaluate_every: int = attrs.field(default=100, validator=_count(1))

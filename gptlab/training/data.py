@@ -51,7 +51,7 @@ def is_seekable(source: Any) -> bool:
 def refuse_unseekable(source: Any) -> None:
     """A run that writes checkpoints must be able to go on from them."""
     if not is_seekable(source):
-        raise TrainingError.of(
+        raise TrainingError(
             f"{type(source).__name__}.get_data_generator",
             got="no parameter `start`",
             wanted="get_data_generator(start=k), which begins at batch k, so that a checkpoint can be gone on from",

@@ -1,29 +1,12 @@
-"""What goes wrong in training, each error with its four parts: where, got, wanted, do this."""
+"""What goes wrong in training."""
 
 from pathlib import Path
 
+from gptlab.types.errors import FourPartError
 
-class TrainingError(ValueError):
-    """Training cannot be set up or go on, for a reason that the user can remove.
 
-    >>> print(TrainingError.of("TrainerConfig.steps", got="0", wanted="at least 1", do="Ask for one step or more."))
-    TrainerConfig.steps
-      got     0
-      wanted  at least 1
-      Ask for one step or more.
-    """
-
-    @classmethod
-    def of(cls, where: str, *, got: str, wanted: str, do: str) -> "TrainingError":
-        """The one way to write the message.
-
-        Args:
-            where: the setting, file or step.
-            got: what was found there.
-            wanted: what would have been right.
-            do: the remedy, as a sentence.
-        """
-        return cls(f"{where}\n  got     {got}\n  wanted  {wanted}\n  {do}")
+class TrainingError(FourPartError):
+    """Training cannot be set up or go on, for a reason that the user can remove."""
 
 
 class TrainingStopped(KeyboardInterrupt):

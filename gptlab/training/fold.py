@@ -108,7 +108,7 @@ class Bigram:
             TrainingError: for a vocabulary of which all pairs would not fit in memory, or no smoothing.
         """
         if not 0 < vocab_size <= LARGEST_VOCABULARY or not smoothing > 0:
-            raise TrainingError.of(
+            raise TrainingError(
                 "Bigram",
                 got=f"vocab_size {vocab_size}, smoothing {smoothing}",
                 wanted=f"a vocabulary of 1 to {LARGEST_VOCABULARY:,} tokens (all pairs count), smoothing above 0",

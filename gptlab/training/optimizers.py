@@ -56,7 +56,7 @@ class Optimizers:
         named = dict(network.named_parameters())
         self.parameters = [named[name] for names in self.groups.values() for name in names]
         if not self.parameters:
-            raise TrainingError.of(
+            raise TrainingError(
                 f"{type(network).__name__}.parameters()",
                 got="no parameter that asks for a gradient",
                 wanted="at least one",
@@ -97,7 +97,7 @@ class Optimizers:
             name, key = full.rsplit(".", 1)
             by_name.setdefault(name, {})[key] = tensor
         if strange := sorted(by_name.keys() - {self._names[parameter] for parameter in self.parameters}):
-            raise TrainingError.of(
+            raise TrainingError(
                 "the optimiser state of the checkpoint",
                 got=f"{len(strange)} parameters that the model does not train; the first is {strange[0]}",
                 wanted=f"only the {len(self.parameters)} that it trains",

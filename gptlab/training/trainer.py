@@ -239,7 +239,7 @@ class TorchTrainer(Generic[M]):
             with self._autocast(state):
                 output = next(outputs, None)
             if output is None:
-                raise TrainingError.of(
+                raise TrainingError(
                     f"the data source of TorchTrainer, at step {state.step + 1}",
                     got="no further batch",
                     wanted=f"{self.cfg.steps} steps of {accumulate} batches",
@@ -306,14 +306,14 @@ class TorchTrainer(Generic[M]):
                 f'TorchTrainer.load_checkpoint("{failed}").train() does this step again, from the weights before it; '
                 "its batches lie beside them (batch-*.safetensors). Lower learning_rate or clip, or look at them."
             )
-        return TrainingError.of(
+        return TrainingError(
             f"step {state.step + 1}", got=f"loss {loss}, gradient norm {grad_norm}", wanted="finite numbers", do=do
         )
 
 
 def _refuse_used(directory: Path) -> None:
     if found := checkpoints(directory):
-        raise TrainingError.of(
+        raise TrainingError(
             str(directory),
             got=f"{len(found)} checkpoints of another run",
             wanted="a directory without checkpoints",
@@ -334,7 +334,7 @@ def _config_or_none(value: object) -> Any:
 
 def _saved_source(about: Mapping[str, Any], path: Path, allow: tuple[str, ...]) -> Any:
     if about["data"] is None:
-        raise TrainingError.of(
+        raise TrainingError(
             str(path),
             got="a checkpoint whose data source could not be written as a configuration",
             wanted="the data source",

@@ -120,7 +120,7 @@ def test_smoothing_is_the_mean_around(values: list[float], window: int) -> None:
 
 
 def test_smoothing_over_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"smoothed\(window=0\): a window of at least 1 step is wanted"):
+    with pytest.raises(ValueError, match=r"smoothed\(window\)\n  got     0\n  wanted  at least 1 step"):
         smoothed([1.0], 0)
 
 

@@ -31,7 +31,7 @@ def test_shorten_fits_and_marks_the_cut(text: str, width: int) -> None:
 
 
 def test_shorten_refuses_no_width() -> None:
-    with pytest.raises(ValueError, match=r"shorten\(width=0\): a width of at least 1 is wanted"):
+    with pytest.raises(ValueError, match=r"shorten\(width\)\n  got     0\n  wanted  at least 1"):
         shorten("a", 0)
 
 

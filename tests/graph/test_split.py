@@ -56,7 +56,7 @@ def test_bad_settings_are_refused():
     with pytest.raises(ValueError) as error:
         Split("test")
     assert str(error.value) == (
-        "Split.part\n  got     'test'\n  wanted  'train' or 'held_out'\n  Say which part to keep."
+        "Split.part\n  got     'test'\n  wanted  one of 'train', 'held_out'\n  Say which part to keep."
     )
     with pytest.raises(ValueError, match=r"Split.fraction\n  got     1.5\n  wanted  a number of at least 0.0 and at"):
         Split("train", fraction=1.5)

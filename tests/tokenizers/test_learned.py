@@ -164,8 +164,8 @@ def test_bad_sizes_are_refused_at_once() -> None:
     with pytest.raises(TokenizerError) as caught:
         LearnedBPE(corpus=Bridges(), vocab_size=256)
     assert str(caught.value) == (
-        "LearnedBPE.vocab_size\n  got     256\n  wanted  at least 257: 256 bytes and end-of-text\n"
-        "  Ask for more, or use ByteTokenizer()."
+        "LearnedBPE.vocab_size\n  got     256\n  wanted  a whole number of at least 257\n"
+        "  256 are bytes, one is end-of-text: ask for more, or use ByteTokenizer()."
     )
     with pytest.raises(TokenizerError, match=r"LearnedBPE.max_bytes\n  got     0"):
         LearnedBPE(corpus=Bridges(), max_bytes=0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.pipeline.observe import track
-from gptlab.sources.errors import source_error
+from gptlab.sources.errors import SourceError
 from gptlab.sources.linked_facts.export import write_footer, write_header, write_page
 from gptlab.sources.linked_facts.facts import Fact, fact_to_line, read_facts
 from gptlab.sources.linked_facts.wikitext import written_pages
@@ -19,20 +19,10 @@ from gptlab.sources.linked_facts.world import World
 from gptlab.sources.wikipedia import WikipediaDump
 from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
 from gptlab.types import Document
+from gptlab.types.validators import at_least
 
 _STORED_AS = "linked-facts"
 _EDITION = "edition 1"  # of the generator: raised whenever the same settings come to give other bytes
-
-
-def _is_count(instance: object, attribute: "attrs.Attribute[int]", value: int) -> None:
-    least = 1 if attribute.name == "pages" else 0
-    if attribute.name != "seed" and value < least:
-        raise source_error(
-            f"LinkedFactsWiki.{attribute.name}",
-            got=str(value),
-            wanted=f"a whole number of {least} or more",
-            do=f"give {attribute.name}={least} for the least",
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -51,14 +41,14 @@ class LinkedFactsWiki:
     >>> LinkedFactsWiki(pages=0)
     Traceback (most recent call last):
     gptlab.sources.errors.SourceError: LinkedFactsWiki.pages
-      got:     0
-      wanted:  a whole number of 1 or more
-      do this: give pages=1 for the least
+      got     0
+      wanted  a whole number of at least 1
+      Set pages; the default is 2000.
     """
 
-    pages: int = attrs.field(default=2000, validator=_is_count)
-    seed: int = attrs.field(default=0, validator=_is_count)
-    extra_sentences: int = attrs.field(default=0, validator=_is_count)
+    pages: int = attrs.field(default=2000, validator=at_least(1, error=SourceError))
+    seed: int = 0
+    extra_sentences: int = attrs.field(default=0, validator=at_least(0, error=SourceError))
     cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False)
 
     def content_fingerprint(self) -> str:

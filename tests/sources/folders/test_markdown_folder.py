@@ -149,20 +149,20 @@ def test_the_fingerprint_follows_the_files(vault: Path) -> None:
 def test_a_folder_without_links_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("[t](https://site.example)")
     with pytest.raises(
-        SourceError, match=r"1 files, none with a link to another\n  wanted:  links such as \[\[Note\]\]"
+        SourceError, match=r"1 files, none with a link to another\n  wanted  links such as \[\[Note\]\]"
     ):
         list(MarkdownFolder(tmp_path).get_data_generator())
 
 
 def test_no_folder_and_no_files_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(
-        SourceError, match=r"MarkdownFolder\(.*\)\n  got:     no \.md file\n  wanted:  one or more\n  do"
+        SourceError, match=r"MarkdownFolder\(.*\)\n  got     no \.md file\n  wanted  one or more\n  Check the path, or"
     ):
         next(MarkdownFolder(tmp_path).get_data_generator())
-    with pytest.raises(SourceError, match=r"MarkdownFolder\(.*gone\)\n  got:     nothing there\n  wanted:  a folder"):
+    with pytest.raises(SourceError, match=r"MarkdownFolder\(.*gone\)\n  got     nothing there\n  wanted  a folder"):
         next(MarkdownFolder(tmp_path / "gone").get_data_generator())
     (tmp_path / "file").write_text("x")
-    with pytest.raises(SourceError, match=r"got:     a file\n  wanted:  a folder\n  do this: check the path"):
+    with pytest.raises(SourceError, match=r"got     a file\n  wanted  a folder\n  Check the path"):
         next(MarkdownFolder(tmp_path / "file").get_data_generator())
 
 

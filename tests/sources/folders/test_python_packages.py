@@ -178,7 +178,7 @@ def test_the_fingerprint_follows_the_files(installed: Path) -> None:
 
 def test_a_package_that_is_not_there_is_a_clear_error() -> None:
     with pytest.raises(
-        SourceError, match="got:     'no-such-package-at-all', which is not installed\n  wanted:  names"
+        SourceError, match="got     'no-such-package-at-all', which is not installed\n  wanted  names"
     ):
         next(PythonPackages(("no-such-package-at-all",)).get_data_generator())
 
@@ -190,7 +190,7 @@ def test_a_package_without_python_is_a_clear_error(tmp_path: Path, monkeypatch: 
     (info / "RECORD").write_text("bare/data.txt,,\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(
-        SourceError, match="got:     no Python files in bare\n  wanted:  one or more\n  do this: name packages"
+        SourceError, match="got     no Python files in bare\n  wanted  one or more\n  Name packages"
     ):
         next(PythonPackages(("bare",)).get_data_generator())
 

@@ -226,7 +226,7 @@ def test_the_smallest_wikis_are_read(tmp_path: Path, pages: int) -> None:
 @pytest.mark.parametrize(("name", "value"), [("pages", 0), ("pages", -3), ("extra_sentences", -1)])
 def test_impossible_settings_are_refused(name: str, value: int) -> None:
     with pytest.raises(
-        SourceError, match=rf"LinkedFactsWiki\.{name}\n  got:     {value}\n  wanted:  a whole number of"
+        SourceError, match=rf"LinkedFactsWiki\.{name}\n  got     {value}\n  wanted  a whole number of"
     ):
         LinkedFactsWiki(**{name: value})
 
