@@ -16,10 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gptlab.experiment.errors import ExperimentError
-from gptlab.experiment.text import Real, printable
+from gptlab.experiment.text import Real, printable, shorten
 from gptlab.pipeline.observe import Drops
 from gptlab.types import Generation
 
+LONGEST_EXAMPLE = 32
+"""Characters of an example in the table of drops: a title of 300 leaves no room for the reason."""
 _GAINS = {"loss": "gain", "accuracy": "accuracy_gain"}
 
 
@@ -142,9 +144,9 @@ def drops_table(drops: Drops, title: str = "What was left out") -> Table:
     """Reason, count and the first example; the most frequent first."""
     table = _table(title, "reason")
     table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("for example", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("for example", overflow="ellipsis", no_wrap=True)
     for reason, number in drops.counts.most_common():
-        table.add_row(_text(reason), f"{number:,}", _text(drops.examples.get(reason, "")))
+        table.add_row(_text(reason), f"{number:,}", _text(shorten(drops.examples.get(reason, ""), LONGEST_EXAMPLE)))
     return table
 
 
