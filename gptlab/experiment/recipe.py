@@ -57,7 +57,8 @@ class Recipe:
         evaluations: benchmarks of the trained model.
         writing: samples at the end, of models that write.
         picture: rows, the first of which with a link is drawn with its mask.
-        keep: parts saved beside the model, by the name of their folder (a tokenizer).
+        keep: gives what is saved beside the model (a tokenizer's table), by the name of its folder; called when all
+            is prepared.
         places: what else a person may want to look at, by name.
 
     Raises:
@@ -71,7 +72,7 @@ class Recipe:
     evaluations: tuple[Evaluation, ...] = ()
     writing: Writing | None = None
     picture: Source[PackedSequence] | None = None
-    keep: dict[str, Any] = attrs.field(factory=dict)
+    keep: Callable[[], dict[str, Any]] = attrs.field(default=dict)
     places: Callable[[], dict[str, Path]] = attrs.field(default=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -83,6 +84,21 @@ class Recipe:
     def chain(self) -> SourcePipeline[Any]:
         """The whole of it, source first and model last."""
         return pipeline(self.data, self.model.forward)
+
+    @property
+    def pipelines(self) -> list[SourcePipeline[Any]]:
+        """Every pipeline on the way from the source to the model, in reading order: rows that are kept on disk
+        come from a pipeline of their own."""
+        found = [self.chain]
+        held = [self.chain.parts[0]]
+        while held:
+            part = held.pop()
+            if isinstance(part, SourcePipeline):
+                found.insert(0, part)
+                held.append(part.parts[0])
+            elif attrs.has(type(part)):
+                held += [getattr(part, field.name) for field in attrs.fields(type(part))]
+        return found
 
     def pre_cache(self) -> None:
         """Do all that is done once, in the order in which it is needed."""

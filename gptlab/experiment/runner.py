@@ -35,11 +35,11 @@ from gptlab.experiment.tables import (
 )
 from gptlab.experiment.text import Real
 from gptlab.pipeline import progress
-from gptlab.storage import fingerprint, is_complete, load_from_dir, new_directory, save_to_dir, to_config
+from gptlab.storage import fingerprint, is_complete, load_from_dir, save_to_dir, to_config
+from gptlab.storage.saving import KIND as SAVED
 from gptlab.training import Evaluate, TorchTrainer, latest_checkpoint
 from gptlab.types import Generation
 
-_MODEL_KIND = "model"
 _BATCHES_WHILE_TRAINING = 16
 """Held-out batches of each evaluation while training: the trend; all of them are read at the end."""
 
@@ -80,7 +80,8 @@ def run(recipe: Recipe, settings: Any, options: RunOptions) -> RunDirectory:
     config = to_config(settings)
     directory = _resumed(config, options) if options.resume else _begun(recipe, config, options)
     with running(directory, go_on=_command("--resume", str(directory.path))) as session:
-        session.logger.info("%s", recipe.chain)
+        for chain in recipe.pipelines:
+            session.logger.info("%s", chain)
         recipe.pre_cache()
         trained = _trained(recipe, session)
         figures = _evaluated(recipe, trained)
@@ -105,7 +106,7 @@ def load_model(path: Path, *, recipe_file: Path | None = None, allow_changed_rec
         StorageError: the model is damaged.
     """
     directory = RunDirectory.load(path, recipe_file, allow_changed_recipe=allow_changed_recipe)
-    if not is_complete(directory.path / "model", _MODEL_KIND):
+    if not is_complete(directory.path / "model", SAVED):
         raise ExperimentError(
             f"the run {path}",
             got="no model: training has not ended",
@@ -147,7 +148,9 @@ def _resumed(config: Any, options: RunOptions) -> RunDirectory:
                 wanted="a run that was interrupted",
                 do="Start a new one by leaving out --resume; finished preparations are reused.",
             )
-        asked = str(same[-1].path)
+        # A later try with other settings is not meant, unless there is none with these.
+        equal = [each for each in same if _of_experiment(each.config) == _of_experiment(config)]
+        asked = str((equal or same)[-1].path)
     directory = RunDirectory.load(Path(asked), allow_changed_recipe=options.allow_changed_recipe)
     if directory.is_finished:
         raise ExperimentError(
@@ -176,7 +179,7 @@ def _of_experiment(config: Any) -> dict[str, Any]:
 def _trained(recipe: Recipe, session: Session) -> Any:
     """The trained model: trained now, gone on with, or found where an earlier try came so far."""
     place = session.run.path / "model"
-    if is_complete(place, _MODEL_KIND):
+    if is_complete(place, SAVED):
         session.observer.say(f"Found the trained model in {place}.")
         return load_from_dir(place, allow=("recipes",))
     hooks: tuple[Evaluate, ...] = ()
@@ -198,12 +201,9 @@ def _trained(recipe: Recipe, session: Session) -> Any:
             hooks=hooks,
         )
     trained = trainer.train()
-    with new_directory(place, kind=_MODEL_KIND) as folder:
-        save_to_dir(trained, folder)
-    for name, part in recipe.keep.items():
-        if not is_complete(session.run.path / name, name):
-            with new_directory(session.run.path / name, kind=name) as folder:
-                save_to_dir(part, folder)
+    for name, part in {**recipe.keep(), "model": trained}.items():  # the model last: where it is, all is
+        if not is_complete(session.run.path / name, SAVED):
+            save_to_dir(part, session.run.path / name)
     return trained
 
 
