@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import attrs
 
+from gptlab.pipeline import then
 from gptlab.types import Document, DocumentId
 from gptlab.types.validators import at_least, one_of
 
@@ -44,6 +45,8 @@ class Split:
         for document in documents:
             if self.takes(document.id):
                 yield document
+
+    __or__ = then
 
     def takes(self, id: DocumentId) -> bool:
         """Whether the document with this identity is of this part."""

@@ -15,7 +15,8 @@ from gptlab.graph.permutation import seeded_permutation
 from gptlab.graph.policies import VisitPolicy
 from gptlab.graph.split import Split
 from gptlab.graph.table import NO_EDGE, DocumentTable
-from gptlab.pipeline.observe import drop, track
+from gptlab.pipeline import then
+from gptlab.pipeline.observe import drop, say, track
 from gptlab.types import TokenizedDocument, Walk
 from gptlab.types.errors import refusal
 from gptlab.types.validators import at_least
@@ -59,6 +60,8 @@ class TraverseLinks:
     def __call__(self, documents: Iterator[TokenizedDocument]) -> Iterator[Walk]:
         """Yield the walks of all epochs, in order."""
         table = DocumentTable.from_documents(documents)
+        if len(table) > 1 and not len(table.graph.out_targets):
+            say(f"no document links to another, of {len(table):,}: what is read together is unrelated")
         roots = self.roots_of(table)
         for k in track(range(self.epochs * len(roots)), "follow links", total=self.epochs * len(roots), unit="walks"):
             epoch, place = divmod(k, len(roots))
@@ -68,6 +71,8 @@ class TraverseLinks:
             for reason, count in walk.dropped.items():
                 drop(LINK_DROPS[reason], count=count, example=walk.documents[-1].id)
             yield walk
+
+    __or__ = then
 
     def walk(self, table: DocumentTable, k: int) -> Walk:
         """Walk `k` of all that `__call__` yields, made alone."""

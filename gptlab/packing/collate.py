@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 from jaxtyping import Bool, Int32, UInt16, UInt32
 
-from gptlab.pipeline import AtMost
+from gptlab.pipeline import AtMost, then
 from gptlab.pipeline.observe import drop
 from gptlab.types import Batch, PackedSequence
 from gptlab.types.errors import refusal
@@ -46,6 +46,8 @@ class Collate:
             drop("row of a last batch that is not full", count=len(waiting), example=waiting[0].ids[0])
         elif waiting:
             yield stack(waiting)
+
+    __or__ = then
 
     @property
     def items_per_yield(self) -> int:

@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 
 from gptlab.packing.collate import Piece
+from gptlab.pipeline import then
 from gptlab.types import DocumentId, PackedSequence, TokenizedDocument
 from gptlab.types.errors import refusal
 from gptlab.types.validators import at_least
@@ -40,6 +41,8 @@ class Concatenate:
                     pieces, room = [], self.seq_len
         if pieces and end_of_text is not None:
             yield self._row(pieces, end_of_text)
+
+    __or__ = then
 
     def axes(self) -> Mapping[str, int]:
         """A row has `seq_len` tokens."""

@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 from jaxtyping import Int32
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop
 from gptlab.types import PackedSequence, TokenizedDocument, Walk
 from gptlab.types.errors import refusal
@@ -56,6 +57,8 @@ class Pack:
             left_out = len(walk.documents) - len(row.ids)
             drop("document without room in the row", count=left_out, example=row.ids[-1])
             yield row
+
+    __or__ = then
 
     def axes(self) -> Mapping[str, int]:
         """A row has `seq_len` tokens."""

@@ -12,10 +12,11 @@ from typing import Any
 import attrs
 
 from gptlab.packing.row_store import RowStore, write_rows
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import Drops, drop, observer, say, track, watching
 from gptlab.pipeline.protocols import HasAxes, PreCached, Source
 from gptlab.pipeline.signature import yields
-from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
+from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, new_directory
 from gptlab.storage.jsonfiles import pretty_json, read_json
 from gptlab.types import PackedSequence
 from gptlab.types.errors import refusal
@@ -77,6 +78,9 @@ class PackedRows:
         store = self._store()
         for number in range(start, len(store)):
             yield store[number]
+
+    __or__ = then
+    initialize = FromMapping()
 
     def __len__(self) -> int:
         """How many rows there are; makes them where they are missing."""

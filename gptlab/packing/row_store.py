@@ -119,7 +119,8 @@ def write_rows(rows: Iterable[PackedSequence], directory: Path, *, shard_tokens:
             "packed rows",
             got="no rows at all",
             wanted="at least one",
-            do="Look at what was dropped, and whether the source holds any documents.",
+            do="Look at what was dropped, and whether the source holds documents: one part of a Split (`held_out`) has none "
+            "when its share is 0 or 1, or the source has only a few.",
         )
     if waiting:
         _write_shard(directory, shards, waiting, numbers, reasons)

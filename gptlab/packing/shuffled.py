@@ -10,7 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 
 from gptlab.graph.permutation import seeded_permutation
+from gptlab.pipeline import then
 from gptlab.pipeline.protocols import HasAxes, PreCached
+from gptlab.storage import FromMapping
 from gptlab.types import PackedSequence
 from gptlab.types.errors import refusal
 from gptlab.types.validators import at_least
@@ -80,6 +82,9 @@ class Shuffled:
                 order, known = seeded_permutation(size, self.seed, epoch), epoch
             yield self.rows[int(order[place])]
             at += self.world
+
+    __or__ = then
+    initialize = FromMapping()
 
     def pre_cache(self) -> None:
         """Make the rows, where they are made once."""

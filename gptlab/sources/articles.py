@@ -21,16 +21,18 @@ from urllib.parse import unquote
 import attrs
 import numpy as np
 
-from gptlab.pipeline.observe import drop, track
+from gptlab.pipeline import then
+from gptlab.pipeline.observe import Drops, drop, observer, track, watching
 from gptlab.pipeline.protocols import Source
-from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
+from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, new_directory, pretty_json, read_json
 from gptlab.types import Document, DocumentId, Link, document_id
 
 LONGEST_NAME = 255
 """Bytes of a file name that every common file system allows."""
 LARGEST_FOLDER = 1000
 """Files in one folder; a second folder of the same letters follows."""
-_STORED_AS = "articles"
+_STORED_AS = "articles-2"  # the number goes up when what is stored changes
+_DROPS = "drops.json"
 _UNSAFE = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\u2028\u2029]|^[ .~-]|[ .]$')
 _DEVICES = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)")
 _CUT_ESCAPE = re.compile(r"%[0-9A-F]?$")
@@ -86,10 +88,27 @@ class ArticleFolder:
         return self.cache / f"{_STORED_AS}-{fingerprint(self)}"
 
     def pre_cache(self) -> None:
-        """Write the files where they are missing: all of them or, when interrupted, none."""
+        """Write the files where they are missing: all of them or, when interrupted, none.
+
+        What was dropped on the way is kept beside them and told again, once, when they are found: a dump that was
+        cut off is still cut off the second time.
+        """
         if not is_complete(self.directory, _STORED_AS):
+            self._told.append(True)
             with new_directory(self.directory, kind=_STORED_AS) as directory:
-                _write_folder(directory, self.documents.get_data_generator())
+                with watching(Drops(onward=observer())) as drops:
+                    _write_folder(directory, self.documents.get_data_generator())
+                told = {reason: [count, drops.examples[reason]] for reason, count in drops.counts.items()}
+                (directory / _DROPS).write_text(pretty_json(told), encoding="utf-8")
+        elif not self._told:
+            self._told.append(True)
+            for reason, (count, example) in read_json(self.directory / _DROPS).items():
+                drop(reason, count=count, example=example)
+
+    @cached_property
+    def _told(self) -> list[bool]:
+        """Whether the drops have been told, once they have: no part of the value."""
+        return []
 
     def get_data_generator(self, start: int = 0) -> Iterator[Document]:
         """The documents from number `start` on."""
@@ -100,6 +119,9 @@ class ArticleFolder:
                 index.seek(int(offsets[start]))
                 for line in index:
                     yield self._read(json.loads(line))
+
+    __or__ = then
+    initialize = FromMapping()
 
     def __len__(self) -> int:
         """How many documents there are."""

@@ -14,9 +14,11 @@ from urllib.parse import unquote
 
 import attrs
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, track
 from gptlab.sources.errors import SourceError
 from gptlab.sources.text_files import files_fingerprint, folder_files, free_identity
+from gptlab.storage import FromMapping
 from gptlab.types import Document, DocumentId, Link, render_link
 from gptlab.types.links import escape_code, escape_prose
 
@@ -83,6 +85,9 @@ class MarkdownFolder:
                 wanted="links such as [[Note]] or [text](other.md)",
                 do="To train without links use TextFiles(path, pattern='**/*.md').",
             )
+
+    __or__ = then
+    initialize = FromMapping()
 
     def content_fingerprint(self) -> str:
         """Every file's path, size and time."""

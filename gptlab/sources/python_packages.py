@@ -17,8 +17,10 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, track
 from gptlab.sources.errors import SourceError
+from gptlab.storage import FromMapping
 from gptlab.types import Document, DocumentId, Link
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
@@ -69,6 +71,9 @@ class PythonPackages:
                 drop("module does not parse", example=name)
                 continue
             yield Document(id=DocumentId(name), title=name, text=source, links=links)
+
+    __or__ = then
+    initialize = FromMapping()
 
     def content_fingerprint(self) -> str:
         """What is installed: every module's name, size and time."""

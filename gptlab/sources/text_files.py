@@ -13,8 +13,10 @@ from typing import TextIO
 
 import attrs
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, track
 from gptlab.sources.errors import SourceError
+from gptlab.storage import FromMapping
 from gptlab.types import Document, DocumentId, document_id
 from gptlab.types.validators import at_least, satisfies
 
@@ -71,6 +73,9 @@ class TextFiles:
             except OSError as error:
                 drop("file cannot be read", example=f"{name}: {error.strerror}")
 
+    __or__ = then
+    initialize = FromMapping()
+
     def content_fingerprint(self) -> str:
         """Every file's path, size and time."""
         return files_fingerprint(self._paths())
@@ -114,6 +119,9 @@ class PythonDocumentation:
 
         for topic in sorted(topics):
             yield Document(id=document_id(topic, "case-sensitive"), title=topic, text=topics[topic])
+
+    __or__ = then
+    initialize = FromMapping()
 
     def content_fingerprint(self) -> str:
         """The version of Python, whose documentation it is."""

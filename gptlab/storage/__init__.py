@@ -4,12 +4,14 @@ from gptlab.storage.decode import from_config
 from gptlab.storage.directories import is_complete, new_directory, verify, write_atomically
 from gptlab.storage.encode import LOCATION, describe, fingerprint, to_config
 from gptlab.storage.errors import StorageError
+from gptlab.storage.from_mapping import FromMapping
 from gptlab.storage.jsonfiles import canonical_json, pretty_json, read_json
 from gptlab.storage.names import import_from_nested_path, name_of
 from gptlab.storage.saving import load_from_dir, save_to_dir
 
 __all__ = [
     "LOCATION",
+    "FromMapping",
     "StorageError",
     "canonical_json",
     "describe",

@@ -31,6 +31,7 @@ from gptlab.storage.errors import StorageError
 from gptlab.storage.hints import field_hints, is_protocol, is_union, item_hint, members
 from gptlab.storage.jsonfiles import check_depth
 from gptlab.storage.names import import_from_nested_path, name_of, nearest
+from gptlab.types.errors import FourPartError
 
 Restore = Callable[[dict[str, Any]], Any]
 """Makes the value of an object with the key "saved" or "array", which lies in files beside the configuration."""
@@ -47,11 +48,12 @@ class RefusedError(ValueError):
         self.got, self.wanted, self.do = got, wanted, do
 
 
-def from_config(data: Any, *, allow: tuple[str, ...] = ()) -> Any:
+def from_config(data: Any, *, kind: Any = Any, allow: tuple[str, ...] = ()) -> Any:
     """The value that `to_config` wrote, or that a person wrote by hand.
 
     Args:
         data: JSON as Python values. Fields that are missing have their defaults.
+        kind: what the value must be; a class that is given here need not be named by the data.
         allow: packages beside gptlab whose classes and functions may be named.
 
     Raises:
@@ -66,16 +68,19 @@ def from_config(data: Any, *, allow: tuple[str, ...] = ()) -> Any:
       wanted  a field of gptlab.types.Prompt
       Did you mean `seed`?
     """
-    return decode(data, _no_files, allow)
+    where = "config" if kind is Any else name_of(kind).rpartition(".")[2]
+    return decode(data, _no_files, allow, where, kind)
 
 
-def decode(data: Any, restore: Restore, allow: tuple[str, ...], where: str = "config") -> Any:
+def decode(data: Any, restore: Restore, allow: tuple[str, ...], where: str = "config", kind: Any = Any) -> Any:
     """The value of some JSON; `restore` reads what lies in files."""
     try:
         check_depth(data)
-        return _Reading(restore, allow).converter.structure(data, Any)
+        return _Reading(restore, allow).converter.structure(data, kind)
     except (ValueError, TypeError, CattrsError) as error:
-        path, cause = next(_causes(error, (where,)))
+        causes = list(_causes(error, (where,)))
+        # A misspelled field is unknown, and another is missing for it: the first says more.
+        path, cause = next((each for each in causes if isinstance(each[1], ForbiddenExtraKeysError)), causes[0])
         raise _explained(".".join(path), cause) from error
 
 
@@ -318,7 +323,7 @@ def _explained(where: str, error: BaseException) -> StorageError:
         return StorageError(where, got="nothing", wanted="a value: the field has no default", do="Add it.")
     if isinstance(error, RefusedError):
         return StorageError(where, got=error.got, wanted=error.wanted, do=error.do)
-    got = f"{error.where}: {error.got}" if isinstance(error, StorageError) else str(error)
-    wanted = error.wanted if isinstance(error, StorageError) else "a value that its class accepts"
-    do = error.do if isinstance(error, StorageError) else "Correct the value, or remove it for the default."
-    return StorageError(where, got=got, wanted=wanted, do=do)
+    if isinstance(error, FourPartError):
+        return StorageError(where, got=f"{error.where}: {error.got}", wanted=error.wanted, do=error.do)
+    do = "Correct the value, or remove it for the default."
+    return StorageError(where, got=str(error), wanted="a value that its class accepts", do=do)

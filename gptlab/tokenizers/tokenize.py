@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import numpy as np
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop
 from gptlab.pipeline.protocols import PreCached, Tokenizer
 from gptlab.tokenizers.errors import TokenizerError
@@ -45,6 +46,8 @@ class Tokenize:
                 drop(NOT_UNICODE, example=ascii(document.title))
                 continue
             yield tokenized
+
+    __or__ = then
 
     def pre_cache(self) -> None:
         """Train the tokenizer, where it is one that is trained."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop
 from gptlab.tokenizers.errors import TokenizerError
 from gptlab.types import TokenizedDocument
@@ -47,3 +48,5 @@ class Truncate:
                 link_positions=document.link_positions[:kept],
                 link_targets=document.link_targets[:kept],
             )
+
+    __or__ = then

@@ -90,7 +90,9 @@ class TrainerConfig:
     )
     clip: float | None = attrs.field(
         default=1.0,
-        validator=attrs.validators.optional(_number("more than 0, or None", lambda norm: norm > 0)),
+        validator=satisfies(
+            lambda norm: norm is None or (_is_real(norm) and norm > 0), "more than 0, or None", error=TrainingError
+        ),
     )
     accumulate: int = attrs.field(default=1, validator=_count(1))
     evaluate_every: int = attrs.field(default=100, validator=_count(1))

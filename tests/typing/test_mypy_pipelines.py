@@ -9,6 +9,7 @@ import pytest
 
 HERE = Path(__file__).parent
 PIPELINES = HERE / "good_and_bad_pipelines.py"
+BARS = HERE / "good_and_bad_bars.py"
 
 
 def errors_of(path: Path, cache: Path) -> dict[int, str]:
@@ -30,11 +31,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-def test_each_bad_line_is_an_error_and_no_good_one(cache: Path) -> None:
-    text = PIPELINES.read_text(encoding="utf-8")
-    errors, bad = errors_of(PIPELINES, cache), marked(text)
+@pytest.mark.parametrize(
+    ("file", "least"), [(PIPELINES, 30), (BARS, 20)], ids=lambda value: getattr(value, "stem", "")
+)
+def test_each_bad_line_is_an_error_and_no_good_one(file: Path, least: int, cache: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    errors, bad = errors_of(file, cache), marked(text)
     lines = text.splitlines()
-    assert len(bad) >= 30
+    assert len(bad) >= least
     assert not {lines[number - 1] for number in bad - errors.keys()}, "bad lines that mypy lets pass"
     assert not {(lines[number - 1], errors[number]) for number in errors.keys() - bad}, "good lines that it rejects"
 
@@ -48,13 +52,14 @@ def test_the_proof_can_fail(cache: Path, tmp_path: Path) -> None:
     assert good + 1 in errors_of(copy, cache)
 
 
-def test_what_mypy_rejects_the_construction_check_rejects_too() -> None:
+@pytest.mark.parametrize("file", [PIPELINES, BARS], ids=lambda file: file.stem)
+def test_what_mypy_rejects_the_construction_check_rejects_too(file: Path) -> None:
     """Good lines run; each bad line up to the last section, which is about types that only mypy is told, raises."""
-    text = PIPELINES.read_text(encoding="utf-8").split("# What comes out is not what is said.")[0]
+    text = file.read_text(encoding="utf-8").split("# What comes out is not what is said.")[0]
     lines = [line.removesuffix("  # bad") if line.endswith("# bad") else "" for line in text.splitlines()]
-    names: dict[str, object] = {"__name__": "good_and_bad_pipelines"}
+    names: dict[str, object] = {"__name__": file.stem}
     good = "\n".join(line for line in text.splitlines() if not line.endswith("# bad"))
-    exec(compile(good.replace("walks: Iterator[Walk] = ", "# "), str(PIPELINES), "exec"), names)
+    exec(compile(good.replace("walks: Iterator[Walk] = ", "# "), str(file), "exec"), names)
     for line in filter(None, lines):
         with pytest.raises((TypeError, ValueError)):
             exec(line, names)

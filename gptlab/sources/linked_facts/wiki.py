@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import track
 from gptlab.sources.errors import SourceError
 from gptlab.sources.linked_facts.export import write_footer, write_header, write_page
@@ -17,7 +18,7 @@ from gptlab.sources.linked_facts.wikitext import written_pages
 from gptlab.sources.linked_facts.words import CLASSES, KINDS
 from gptlab.sources.linked_facts.world import World
 from gptlab.sources.wikipedia import WikipediaDump
-from gptlab.storage import LOCATION, fingerprint, is_complete, new_directory
+from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, new_directory
 from gptlab.types import Document
 from gptlab.types.validators import at_least
 
@@ -77,6 +78,9 @@ class LinkedFactsWiki:
         self.pre_cache()
         yield from self._reader().get_data_generator()
 
+    __or__ = then
+    initialize = FromMapping()
+
     def facts(self) -> Iterator[Fact]:
         """All facts that a page restates of a page it links to, in the order of the pages."""
         self.pre_cache()
@@ -124,3 +128,6 @@ class LinkedFacts:
     def get_data_generator(self) -> Iterator[Fact]:
         """Every fact that a page restates of a page it links to, in the order of the pages."""
         yield from self.wiki.facts()
+
+    __or__ = then
+    initialize = FromMapping()

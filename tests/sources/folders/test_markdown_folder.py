@@ -156,7 +156,7 @@ def test_a_folder_without_links_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_no_folder_and_no_files_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(
-        SourceError, match=r"MarkdownFolder\(.*\)\n  got     no \.md file\n  wanted  one or more\n  Check the path, or"
+        SourceError, match=r"MarkdownFolder\(.*\)\n  got     no \.md file\n  wanted  one or more\n  Check the path"
     ):
         next(MarkdownFolder(tmp_path).get_data_generator())
     with pytest.raises(SourceError, match=r"MarkdownFolder\(.*gone\)\n  got     nothing there\n  wanted  a folder"):
