@@ -4,6 +4,7 @@ Numbers are finite and of moderate size unless asked otherwise: a stage that add
 imported only for an annotation that names it.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ def library_of(array_type: Any) -> str:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def dtypes_of(hint: Any) -> tuple[str, ...]:
     """The dtypes of a jaxtyping annotation that its array library has.
 
@@ -71,6 +73,7 @@ def _has(library: str, dtype: str) -> bool:
         return False
 
 
+@functools.lru_cache(maxsize=1024)
 def array(
     library: str, dtype: str, shape: tuple[int, ...], below: int | None = None, *, nonfinite: bool = False
 ) -> st.SearchStrategy[Any]:
@@ -88,6 +91,7 @@ def array(
     return hnp.arrays(np.dtype(dtype), shape, elements=elements(dtype, below, nonfinite=nonfinite))
 
 
+@functools.lru_cache(maxsize=1024)
 def elements(dtype: str, below: int | None = None, *, nonfinite: bool = False) -> st.SearchStrategy[Any]:
     """Numbers that a numpy dtype holds exactly; small ones and the extremes more often."""
     kind = np.dtype(dtype).kind

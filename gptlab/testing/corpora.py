@@ -33,6 +33,7 @@ VOCAB_SIZE = 10
 """Of the token strategies: small, so that tokens repeat; the last id is end-of-text, as everywhere."""
 
 _flags = st.frozensets(st.sampled_from(FLAGS))
+_few = st.integers(0, 4)
 
 
 @composite
@@ -48,7 +49,7 @@ def documents(
     name = draw(title if title is not None else titles())
     target = st.sampled_from(targets) if targets else document_ids()
     text, links = escape_prose(draw(nasty_text())), []
-    for _ in range(draw(st.integers(0, 4))):
+    for _ in range(draw(_few)):
         linked = draw(target)
         link = render_link(draw(nasty_text(max_size=6)), linked)
         links.append(Link(start=len(text), end=len(text) + len(link), target=linked))
@@ -124,9 +125,9 @@ def tokenized_corpora(
 @composite
 def walks(draw: Draw, max_size: int = 5, vocab_size: int = VOCAB_SIZE, max_tokens: int = 12) -> Walk:
     """A walk over some documents of a corpus, reached in any order."""
-    return draw(walk_streams(min_size=1, max_size=1, documents=max_size, vocab_size=vocab_size, max_tokens=max_tokens))[
-        0
-    ]
+    return draw(
+        walk_streams(min_size=1, max_size=1, documents=max_size, vocab_size=vocab_size, max_tokens=max_tokens)
+    )[0]
 
 
 @composite

@@ -68,7 +68,7 @@ class Scope:
     depth: int = 0
 
 
-def strategy_for(  # noqa: PLR0913
+def strategy_for(
     annotation: Any,
     *,
     invalid: bool = False,
@@ -333,5 +333,3 @@ def _by_hypothesis(hint: Any) -> st.SearchStrategy[Any]:
             do=f"Pass inputs=..., or say gptlab.testing.register({show(hint)}, strategy).",
         ) from error
     return strategy
-
-

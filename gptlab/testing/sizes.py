@@ -96,7 +96,7 @@ def _solutions(
 ) -> list[tuple[tuple[str, int], ...]]:
     """All assignments under which every expression has a size, the smallest first."""
     for largest in (limits.largest, _WIDEST):
-        if largest**len(tied) > 1 << 18:
+        if largest ** len(tied) > 1 << 18:
             break
         wide = attrs.evolve(limits, largest=max(largest, limits.largest))
         found = []

@@ -82,7 +82,7 @@ def _has_near(hint: Any) -> bool:
 
 
 @composite
-def _near(draw: Draw, hint: Any, scope: Scope) -> Any:  # noqa: PLR0911  (a table of cases)
+def _near(draw: Draw, hint: Any, scope: Scope) -> Any:
     hint = strip(hint)
     if isinstance(hint, NewType):
         return draw(_near(hint.__supertype__, scope))

@@ -44,5 +44,3 @@ def streams(
     shared = draw(sizes(arrays, axes or {}, {}, limits)).named
     item = strategy_for(hint, axes=axes, limits=limits, shared=shared)
     return draw(st.lists(item, min_size=min_size, max_size=max_size))
-
-

@@ -5,6 +5,8 @@ refuse them. Everything else is fair: combining marks, both directions, zero-wid
 is two letters, emoji of several code points, line ends that are not `\\n`.
 """
 
+import functools
+
 from hypothesis import strategies as st
 
 from gptlab.types import DocumentId, document_id
@@ -40,6 +42,7 @@ NASTY = (
 """Pieces that each have broken some program."""
 
 
+@functools.cache  # making a strategy costs more than drawing from it
 def nasty_text(*, max_size: int = 40, surrogates: bool = False) -> st.SearchStrategy[str]:
     """Any text, rich in its nasty parts; shrinks to the empty one.
 
@@ -53,6 +56,7 @@ def nasty_text(*, max_size: int = 40, surrogates: bool = False) -> st.SearchStra
     return st.text(st.sampled_from("ab \n"), max_size=max_size) | pieces | plain
 
 
+@functools.cache
 def titles() -> st.SearchStrategy[str]:
     """Titles whose identity is not empty; shrink to `A`."""
     return (st.sampled_from(["A", "Cat", "WHO", "Mercury (planet)", "C++", "100%"]) | nasty_text(max_size=12)).filter(
@@ -60,6 +64,7 @@ def titles() -> st.SearchStrategy[str]:
     )
 
 
+@functools.cache
 def document_ids() -> st.SearchStrategy[DocumentId]:
     """Identities as `document_id` makes them."""
     return titles().map(document_id)

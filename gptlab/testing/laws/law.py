@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 
 from gptlab.pipeline.axes import claims_of
 from gptlab.testing.errors import shown
@@ -92,7 +93,14 @@ class Stream:
 
 def search(inputs: st.SearchStrategy[Any], tried: Callable[[Any], None], max_examples: int) -> None:
     """Try inputs until one fails, and then smaller ones; raises what the smallest raises."""
-    test: Any = lambda stream: tried(stream.items)  # noqa: E731  (run-time checks would wrap a `def`)
+
+    def one(stream: Stream) -> None:
+        try:
+            tried(stream.items)
+        except NotApplicable:
+            reject()
+
+    test: Any = lambda stream: one(stream)  # noqa: E731  (run-time checks would change the signature of a `def`)
     searching = settings(
         max_examples=max_examples,
         deadline=None,
@@ -103,7 +111,10 @@ def search(inputs: st.SearchStrategy[Any], tried: Callable[[Any], None], max_exa
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    searching(given(inputs.map(Stream))(test))()
+    try:
+        searching(given(inputs.map(Stream))(test))()
+    except Unsatisfiable as error:
+        raise NotApplicable("it fails on every input that was tried; the first law tells") from error
 
 
 def axes_of(part: Any) -> dict[str, Any]:

@@ -76,7 +76,9 @@ def deterministic(law: Law, example: Example, most: int) -> None:
     for seed in (1, 2):
         with chance(seed), crashing(law, example.value, None):
             runs.append(taken(example.value, most))
-    _same(law, example.value, runs[0], runs[1], "the first pass and the second", "Begin anew in each call; seed chance.")
+    _same(
+        law, example.value, runs[0], runs[1], "the first pass and the second", "Begin anew in each call; seed chance."
+    )
 
 
 def _same(law: Law, source: Any, left: list[Content], right: list[Content], what: str, do: str) -> None:
@@ -96,7 +98,12 @@ def yields_kept(law: Law, example: Example, most: int) -> None:
             kept.append(item)
             then.append(snapshot(item))
     _same(
-        law, example.value, then, [snapshot(item) for item in kept], "an item and later", "Make a new array each time."
+        law,
+        example.value,
+        then,
+        [snapshot(item) for item in kept],
+        "an item and later",
+        "Make a new array each time.",
     )
 
 
@@ -110,7 +117,9 @@ def independent(law: Law, example: Example, most: int) -> None:
             for seen, item in zip(turns, pair, strict=True):
                 seen.append(snapshot(item))
     for seen in turns:
-        _same(law, example.value, whole, seen, "a pass alone and one of two in turn", "Keep no position in the value.")
+        _same(
+            law, example.value, whole, seen, "a pass alone and one of two in turn", "Keep no position in the value."
+        )
 
 
 def close(law: Law, example: Example, most: int) -> None:
@@ -172,7 +181,9 @@ def save_and_load(law: Law, example: Example, most: int) -> None:
     """By configuration and by directory: an equal value that yields the same."""
     before = taken(example.value, most)
     for way, twin in saved(law, example.value):
-        _same(law, example.value, before, taken(twin, most), f"the value and the one from {way}", "Save all it needs.")
+        _same(
+            law, example.value, before, taken(twin, most), f"the value and the one from {way}", "Save all it needs."
+        )
 
 
 def resume(law: Law, example: Example, most: int) -> None:
@@ -209,7 +220,9 @@ def shards(law: Law, example: Example, most: int) -> None:
                 _same(law, source, whole[:most], merged, f"all items and those of {world} ranks in turn", _PARTITION)
             else:
                 merged = sorted((item for rank in ranks for item in rank), key=repr)
-                _same(law, source, sorted(whole, key=repr), merged, f"all items and those of {world} ranks", _PARTITION)
+                _same(
+                    law, source, sorted(whole, key=repr), merged, f"all items and those of {world} ranks", _PARTITION
+                )
 
 
 _PARTITION = "Give rank r the items r, r + world, r + 2 * world and so on."
@@ -224,7 +237,9 @@ def cached(law: Law, example: Example, most: int) -> None:
         source.pre_cache()
         before = taken(source, most)
         source.pre_cache()
-    _same(law, source, before, taken(source, most), "before and after another pre_cache()", "Find what is made already.")
+    _same(
+        law, source, before, taken(source, most), "before and after another pre_cache()", "Find what is made already."
+    )
 
 
 SOURCE_LAWS = tuple(
@@ -244,9 +259,7 @@ SOURCE_LAWS = tuple(
 )
 
 
-def check_source(
-    source: Any, *, leave_out: dict[str, str] | None = None, max_examples: int = MAX_EXAMPLES
-) -> Held:
+def check_source(source: Any, *, leave_out: dict[str, str] | None = None, max_examples: int = MAX_EXAMPLES) -> Held:
     """Put a source to all laws of sources.
 
     Args:

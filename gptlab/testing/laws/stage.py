@@ -11,15 +11,15 @@ from gptlab.pipeline.chain import check_chain
 from gptlab.pipeline.check import checked_items
 from gptlab.pipeline.errors import ContractError
 from gptlab.pipeline.signature import read
-from gptlab.testing.drawing import bound_variables
 from gptlab.testing.draw import Draw, composite
+from gptlab.testing.drawing import bound_variables
 from gptlab.testing.errors import broken, shown
 from gptlab.testing.example import Example, Items
 from gptlab.testing.laws.law import MAX_EXAMPLES, Held, Law, NotApplicable, axes_of, check, search
-from gptlab.testing.laws.running import MOST, Feed, chance, crashing, outputs, quietly
+from gptlab.testing.laws.running import MOST, Feed, chance, crashing, fresh, outputs, quietly
 from gptlab.testing.laws.saving import saved
-from gptlab.testing.snapshots import difference, snapshot
 from gptlab.testing.snapshots import Held as Content
+from gptlab.testing.snapshots import difference, snapshot
 from gptlab.testing.streaming import streams
 
 Stage = Callable[[Iterator[Any]], Any]
@@ -51,7 +51,7 @@ def type_true(law: Law, example: Example, max_examples: int) -> None:
     def tried(items: list[Any], kind: Any) -> None:
         with crashing(law, stage, items), quietly():
             chain = check_chain([Items(items, kind), stage])
-            stream = checked_items(iter(stage(Feed(items).stream())), chain, 1, "all")
+            stream = checked_items(iter(stage(Feed(fresh(items)).stream())), chain, 1, "all")
             try:
                 for _ in itertools.islice(stream, MOST):
                     pass
@@ -113,7 +113,7 @@ def lazy(law: Law, example: Example, max_examples: int) -> None:
 
 def _reads(law: Law, stage: Stage, items: Sequence[Any]) -> tuple[list[int], list[Content]]:
     """How much was read at the call and at each output, and the outputs."""
-    feed = Feed(items)
+    feed = Feed(fresh(items))
     with crashing(law, stage, items), quietly():
         stream = iter(stage(feed.stream()))
         reads, seen = [feed.reads], []
@@ -145,8 +145,8 @@ def _as_far_as_it_goes(stage: Stage, items: Sequence[Any]) -> list[Content]:
     seen: list[Content] = []
     try:
         with quietly():
-            for item in itertools.islice(iter(stage(iter(items))), MOST):
-                seen.append(snapshot(item))  # noqa: PERF401  (what came before a failure counts)
+            for item in itertools.islice(iter(stage(iter(fresh(items)))), MOST):
+                seen.append(snapshot(item))
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError):
         return seen
     return seen
@@ -191,7 +191,9 @@ def input_untouched(law: Law, example: Example, max_examples: int) -> None:
     def tried(items: list[Any]) -> None:
         before = [snapshot(item) for item in items]
         was = Shown(shown(items))
-        outputs(law, stage, stage, items)
+        with crashing(law, stage, items), quietly():
+            for _ in itertools.islice(iter(stage(iter(items))), MOST):
+                pass
         after = [snapshot(item) for item in items]
         if before != after:
             raise broken(
@@ -222,7 +224,7 @@ def yields_kept(law: Law, example: Example, max_examples: int) -> None:
     def tried(items: list[Any]) -> None:
         kept, then = [], []
         with crashing(law, stage, items), quietly():
-            for item in itertools.islice(iter(stage(Feed(items).stream())), MOST):
+            for item in itertools.islice(iter(stage(Feed(fresh(items)).stream())), MOST):
                 kept.append(item)
                 then.append(snapshot(item))
         now = [snapshot(item) for item in kept]
@@ -245,11 +247,12 @@ def chunking(law: Law, example: Example, max_examples: int) -> None:
 
     def tried(items: list[Any]) -> None:
         whole = outputs(law, stage, stage, items)
-        in_chunks = itertools.chain(items[:1], items[1:3], [], items[3:])
+        own = fresh(items)
+        in_chunks = itertools.chain(own[:1], own[1:3], [], own[3:])
         with crashing(law, stage, items), quietly():
             chunked = [snapshot(item) for item in itertools.islice(iter(stage(in_chunks)), MOST)]
             _same(law, stage, items, whole, chunked, "one piece", "chunks", _NO_STATE)
-            first, second = iter(stage(iter(items))), iter(stage(iter(items)))
+            first, second = iter(stage(iter(fresh(items)))), iter(stage(iter(fresh(items))))
             turns: tuple[list[Content], list[Content]] = ([], [])
             for pair in itertools.islice(itertools.zip_longest(first, second), MOST):
                 for seen, item in zip(turns, pair, strict=True):
@@ -268,10 +271,10 @@ def exceptions(law: Law, example: Example, max_examples: int) -> None:
     stage: Stage = example.value
 
     def tried(items: list[Any]) -> None:
-        expected = _as_far_as_it_goes(stage, items)
+        expected = outputs(law, stage, stage, items)
         for size in range(len(items) + 1):
             error = PlantedError("planted by the kit")
-            feed, seen, raised = Feed(items[:size], error), [], None
+            feed, seen, raised = Feed(fresh(items[:size]), error), [], None
             try:
                 with quietly():
                     for item in itertools.islice(iter(stage(feed.stream())), MOST):
@@ -305,7 +308,7 @@ def close(law: Law, example: Example, max_examples: int) -> None:
 
     def tried(items: list[Any]) -> None:
         for taken in range(1, 3):
-            feed = Feed(items)
+            feed = Feed(fresh(items))
             with crashing(law, stage, items), quietly():
                 stream = iter(stage(feed.stream()))
                 got = sum(1 for _ in itertools.islice(stream, taken))
@@ -337,7 +340,9 @@ def save_and_load(law: Law, example: Example, max_examples: int) -> None:
         before = outputs(law, stage, stage, items)
         for way, twin in loaded:
             after = outputs(law, stage, twin, items)
-            _same(law, stage, items, before, after, "the value", f"the one from {way}", "Save all that it depends on.")
+            _same(
+                law, stage, items, before, after, "the value", f"the one from {way}", "Save all that it depends on."
+            )
 
     search(inputs_of(example), tried, max_examples)
 

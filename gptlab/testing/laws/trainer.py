@@ -109,9 +109,7 @@ def resume(law: Law, example: Example, most: int) -> None:
         resumed = 0
         for at in range(1, 9):
             directory = Path(folder) / f"stopped-{at}"
-            stopping = attrs.evolve(
-                trainer, directory=directory, data_source=Stopping(trainer.data_source, at)
-            )
+            stopping = attrs.evolve(trainer, directory=directory, data_source=Stopping(trainer.data_source, at))
             try:
                 with quietly():
                     stopping.train()
