@@ -72,7 +72,7 @@ def recipe(settings: Settings = Settings()) -> Recipe:
         ),
         writing=WriteAfterLinks(documents=pipeline(modules, held_out), tokenizer=tokenizer),
         picture=held_out_rows,
-        keep={"tokenizer": tokenizer},
+        keep=lambda: {"tokenizer": tokenizer.table},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 import attrs
 
 from gptlab.benchmarks import HeldOutLoss, LinkGain, RestatedFacts
-from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, WriteAfterLinks, main, run
+from gptlab.experiment import Evaluation, ExperimentError, FlatRunOptions, Recipe, RunOptions, WriteAfterLinks, main, run
 from gptlab.graph import BreadthFirst, DepthFirst, RandomOrder, RandomWalk, Split, TraverseLinks
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
@@ -62,6 +62,8 @@ class Settings:
 
 def recipe(settings: Settings = Settings()) -> Recipe:
     """The data path from source to model, and what is measured at its end."""
+    if settings.dump is not None and settings.markdown is not None:
+        raise ExperimentError("--dump and --markdown", got="both", wanted="one of them", do="Leave one out.")
     wiki = LinkedFactsWiki(pages=settings.pages, seed=settings.seed, cache=settings.cache)
     if settings.dump is not None:
         articles = ArticleFolder(WikipediaDump(path=settings.dump, cache=settings.cache), cache=settings.cache)
@@ -82,7 +84,7 @@ def recipe(settings: Settings = Settings()) -> Recipe:
                 articles,
                 part,
                 Tokenize(tokenizer),
-                Truncate(settings.max_document or seq_len // 2),
+                Truncate(seq_len // 2 if settings.max_document is None else settings.max_document),
                 TraverseLinks(POLICIES[settings.traversal], seed=settings.seed, budget=seq_len),
                 Pack(seq_len),
             ),
@@ -108,7 +110,7 @@ def recipe(settings: Settings = Settings()) -> Recipe:
         evaluations=tuple(evaluations),
         writing=WriteAfterLinks(documents=pipeline(articles, held_out), tokenizer=tokenizer),
         picture=held_out_rows,
-        keep={"tokenizer": tokenizer},
+        keep=lambda: {"tokenizer": tokenizer.table},
         places=lambda: {"documents": articles.directory},
     )
 

@@ -63,7 +63,7 @@ def recipe(settings: Settings = Settings()) -> Recipe:
         trainer=settings.trainer,
         held_out=held_out_pairs,
         evaluations=(Evaluation(name="held-out pairs", benchmark=LinkAccuracy(), data=held_out_pairs),),
-        keep={"tokenizer": tokenizer},
+        keep=lambda: {"tokenizer": tokenizer.table},
     )
 
 

@@ -63,7 +63,7 @@ def recipe(settings: Settings = Settings()) -> Recipe:
         trainer=settings.trainer,
         held_out=held_out_batches,
         evaluations=(Evaluation(name="held-out documents", benchmark=benchmark, data=held_out_batches),),
-        keep={"tokenizer": tokenizer},
+        keep=lambda: {"tokenizer": tokenizer.table},
     )
 
 

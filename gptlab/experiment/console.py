@@ -121,8 +121,10 @@ class ConsoleObserver:
                 spent = duration(self._clock() - task.pace.started)
                 text = f"{name}: stopped at {_done(task.pace.done, task.total, task.unit)} after {spent}"
                 self._close(name, text, logging.INFO if kind is not None else logging.DEBUG)
+            failed = kind is not None and issubclass(kind, Exception)  # then there is no closing table
             for reason, number in self.drops.counts.items():
-                self._logger.debug("dropped %s: %s%s", f"{number:,}", reason, self._example(reason))
+                level = logging.INFO if failed else logging.DEBUG
+                self._logger.log(level, "dropped %s: %s%s", f"{number:,}", reason, self._example(reason))
             if self._bars is not None:
                 self._bars.stop()
 

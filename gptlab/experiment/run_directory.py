@@ -12,8 +12,6 @@ import errno
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ import attrs
 from gptlab.experiment.environment import checkout, environment, patch
 from gptlab.experiment.errors import ExperimentError, os_error_parts
 from gptlab.experiment.recipe_file import difference, recipe_text, root_file
+from gptlab.storage.temporaries import locked_directory, sweep
 
 RECIPE, CONFIG, ENVIRONMENT, FINISHED = "recipe.txt", "config.json", "environment.json", "finished.json"
 _NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")
@@ -133,14 +132,11 @@ class RunDirectory:
             files["patch.diff"] = changes
         try:
             root.mkdir(parents=True, exist_ok=True)
-            hidden = Path(tempfile.mkdtemp(prefix=".beginning-", dir=root))
-            try:
-                hidden.chmod(0o755)
+            sweep(root)  # what runs that were killed while they began have left
+            with locked_directory(root / "run") as hidden:
                 for name, text in files.items():
                     _write(hidden / name, text)
                 return cls(_claim(hidden, root, f"{clock():%Y%m%d_%H%M%S}"))
-            finally:
-                shutil.rmtree(hidden, ignore_errors=True)
         except OSError as error:
             raise ExperimentError(f"a run directory in {root}", **_parts(error, root)) from error
 

@@ -51,7 +51,8 @@ def running(run: RunDirectory, console: Console | None = None, *, go_on: str = "
         with capturing(logger), observer, watching(observer):
             yield Session(run=run, logger=logger, observer=observer, console=shared)
     except (Exception, KeyboardInterrupt) as error:
-        error.add_note(f"Kept: {kept(run)}" + (f"\nGo on: {go_on}" if go_on else ""))
+        how = "Go on" if isinstance(error, KeyboardInterrupt) else "Go on when that is mended"
+        error.add_note(f"Kept: {kept(run)}" + (f"\n{how}: {go_on}" if go_on else ""))
         raise
     finally:
         close_logger(logger)
