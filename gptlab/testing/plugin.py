@@ -5,6 +5,8 @@ may want to install first, nor Hypothesis, nor torch. All else happens once `--g
 """
 
 import ast
+import functools
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,27 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
     module: pytest.Collector = MarkedModule.from_parent(parent, path=file_path)
     return module
+
+
+@pytest.hookimpl(specname="pytest_collect_file", wrapper=True)
+def pytest_collect_file_beside_doctest(file_path: Path, parent: pytest.Collector) -> Generator[None, Any, Any]:
+    """doctest takes `__test__` for a dictionary of further tests and fails on a bool: hide it while it looks."""
+    found = yield
+    if not parent.config.getoption("doctestmodules", default=False) or file_path.suffix != ".py":
+        return found
+    for node in found if isinstance(found, list) else [found]:
+        if type(node).__name__ == "DoctestModule" and "__test__" in read_marks(file_path):
+            node.collect = functools.partial(_collect_without_mark, node, node.collect)
+    return found
+
+
+def _collect_without_mark(node: Any, collect: Callable[[], Iterable[Any]]) -> Iterator[Any]:
+    module = node.obj
+    mark, module.__test__ = module.__test__, {}
+    try:
+        yield from list(collect())
+    finally:
+        module.__test__ = mark
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

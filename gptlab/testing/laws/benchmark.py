@@ -31,7 +31,9 @@ def data_of(example: Example) -> st.SearchStrategy[Any]:
     if example.data is not None:
         return st.just(example.data)
     kind = item_type(example.value)
-    inputs = example.inputs or streams(kind, axes=axes_of(example.model), min_size=1)
+    inputs = example.inputs
+    if inputs is None:
+        inputs = streams(kind, axes=axes_of(example.model), min_size=1)
     return inputs.map(lambda items: Items(items, kind))
 
 

@@ -369,9 +369,10 @@ def resume(law: Law, example: Example, max_examples: int) -> None:
                 "Make each output of its own items alone, or take items_per_yield away.",
             )
 
-    inputs = example.inputs or streams(
-        read(stage).takes, axes=axes_of(stage), min_size=0, max_size=max(5, 2 * ratio + 1 if ratio <= 8 else 5)
-    )
+    inputs = example.inputs
+    if inputs is None:
+        most = max(5, min(2 * ratio + 1, 17))
+        inputs = streams(read(stage).takes, axes=axes_of(stage), max_size=most)
     search(inputs, tried, max_examples)
 
 

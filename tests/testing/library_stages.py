@@ -1,0 +1,178 @@
+"""Every part of gptlab, for the plugin: `pytest --gptlab tests/testing/library_stages.py`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import hypothesis.strategies as st
+import numpy as np
+
+from gptlab.benchmarks import HeldOutLoss, LinkAccuracy, LinkGain, RestatedFacts
+from gptlab.graph import BreadthFirst, DepthFirst, Follow, RandomOrder, RandomWalk, Split, TraverseLinks
+from gptlab.models import (
+    DagTransformer,
+    DagTransformerConfig,
+    LinkPairs,
+    LinkPredictor,
+    LinkPredictorConfig,
+    MaskSpec,
+    NGram,
+    NGramConfig,
+    SampleLinks,
+)
+from gptlab.packing import Collate, Concatenate, Pack, PackedRows, Shuffled
+from gptlab.pipeline import pipeline
+from gptlab.sources import (
+    ArticleFolder,
+    LinkedFacts,
+    LinkedFactsWiki,
+    MarkdownFolder,
+    PythonDocumentation,
+    PythonPackages,
+    TextFiles,
+    WikipediaDump,
+)
+from gptlab.testing import Example, Items, tokenized_corpora
+from gptlab.tokenizers import ByteLevelBPE, ByteTokenizer, LearnedBPE, Tokenize
+from gptlab.training import Bigram, FoldTrainer, TorchTrainer, TrainerConfig
+from gptlab.types import Batch, PackedSequence
+
+__test__ = True
+__test_name__ = "gptlab"
+
+VOCAB_SIZE = 10
+TINY = DagTransformerConfig(layers=1, width=8, heads=2, vocab_size=VOCAB_SIZE, max_seq_len=24, short_conv=2)
+
+
+def gptlab_examples(folder: Path) -> Iterator[object]:
+    yield from stages()
+    yield from sources(folder)
+    yield from tokenizers(folder)
+    yield from models()
+    yield from trainers()
+    yield from benchmarks(folder)
+
+
+def stages() -> Iterator[object]:
+    yield Tokenize(ByteTokenizer())
+    yield Split("train", fraction=0.5)
+    for policy in (BreadthFirst(), DepthFirst(Follow("both")), RandomWalk(), RandomOrder()):
+        name = f"TraverseLinks by {type(policy).__name__}"
+        yield Example(TraverseLinks(policy, seed=3, budget=16), name=name)
+    yield Pack(16, min_document=2)
+    yield Concatenate(8)
+    yield Collate(2)
+    yield Collate(3, drop_last=True)
+    yield Example(SampleLinks(batch_size=2, length=4), inputs=corpora_with_a_link())
+    whole = pipeline(Tokenize(ByteTokenizer()), TraverseLinks(BreadthFirst(), budget=32), Pack(32), Collate(2))
+    yield Example(whole, name="the flagship's data path")
+
+
+def corpora_with_a_link() -> st.SearchStrategy[list[object]]:
+    """What SampleLinks refuses to do without: a link, and a document that is not linked to."""
+
+    def has_pairs(corpus: list) -> bool:
+        ids = {document.id for document in corpus}
+        return any(0 < len((set(d.link_targets) & ids) - {d.id}) < len(ids) - 1 for d in corpus)
+
+    return tokenized_corpora(min_size=3).filter(has_pairs)
+
+
+def sources(folder: Path) -> Iterator[object]:
+    cache = folder / "cache"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "notes" / "Moon.md").write_text("# Moon\n\nIt circles the [Earth](Earth.md).\n")
+    (folder / "notes" / "Earth.md").write_text("# Earth\n\nIt has one [[Moon]].\n")
+    (folder / "notes" / "empty.md").write_text("")
+    notes, wiki = MarkdownFolder(folder / "notes"), LinkedFactsWiki(pages=12, seed=1, cache=cache)
+    yield notes
+    yield TextFiles(folder / "notes", "**/*.md")
+    yield PythonPackages(("attrs",))
+    yield PythonDocumentation()
+    yield wiki
+    yield LinkedFacts(wiki)
+    wiki.pre_cache()
+    yield WikipediaDump(path=wiki.dump, cache=cache)
+    yield ArticleFolder(notes, cache=cache)
+    rows = packed(wiki, cache)
+    yield rows
+    yield Example(Shuffled(rows, seed=2), name="Shuffled, endless")
+    yield Example(Shuffled(rows, seed=2, epochs=1), name="Shuffled, one epoch")
+    yield Example(pipeline(Shuffled(rows, seed=2), Collate(2)), name="batches of shuffled rows")
+
+
+def packed(wiki: LinkedFactsWiki, cache: Path, seq_len: int = 256) -> PackedRows:
+    walks = TraverseLinks(BreadthFirst(), budget=seq_len)
+    return PackedRows(pipeline(wiki, Tokenize(ByteTokenizer()), walks, Pack(seq_len)), cache=cache)
+
+
+def tokenizers(folder: Path) -> Iterator[object]:
+    yield ByteTokenizer()
+    alphabet = tuple(bytes([value]) for value in range(256))
+    yield ByteLevelBPE(ranks=(*alphabet, b"ca", b"cat", b" a"), vocab_size=300)
+    corpus = LinkedFactsWiki(pages=12, seed=1, cache=folder / "cache")
+    yield LearnedBPE(corpus=corpus, vocab_size=280, cache=folder / "cache")
+
+
+def models() -> Iterator[object]:
+    yield DagTransformer.instantiate(TINY)
+    dense = attrs.evolve(TINY, attention="dense", mask=MaskSpec("whole_document"), vocab_size=257, max_seq_len=64)
+    yield Example(DagTransformer.instantiate(dense).reading(ByteTokenizer()), name="DagTransformer that can write")
+    yield Example(LinkPredictor.instantiate(LinkPredictorConfig(vocab_size=VOCAB_SIZE, width=4)), inputs=pairs())
+    yield NGram.instantiate(NGramConfig(vocab_size=VOCAB_SIZE))
+    yield Bigram(vocab_size=VOCAB_SIZE)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> list[LinkPairs]:
+    def one() -> LinkPairs:
+        size, length = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+        tokens = [np.array(draw(numbers(size, length)), np.int32).reshape(size, length) for _ in range(2)]
+        is_link = np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+        return LinkPairs(linkers=tokens[0], targets=tokens[1], is_link=is_link)
+
+    return [one() for _ in range(draw(st.integers(0, 3)))]
+
+
+def numbers(rows: int, length: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(-1, VOCAB_SIZE - 1), min_size=rows * length, max_size=rows * length)
+
+
+@attrs.frozen
+class CountedBatches:
+    """Batch k is a function of k alone: what a trainer that resumes needs."""
+
+    seed: int = 0
+
+    def get_data_generator(self, start: int = 0) -> Iterator[Batch]:
+        while True:
+            tokens = np.random.default_rng((self.seed, start)).integers(0, VOCAB_SIZE, (2, 6)).astype(np.int32)
+            yield Batch(
+                tokens=tokens,
+                targets=np.roll(tokens, -1, axis=1),
+                documents=np.zeros_like(tokens),
+                positions=np.tile(np.arange(6, dtype=np.int32), (2, 1)),
+                edges=np.zeros((2, 0, 3), np.int32),
+            )
+            start += 1
+
+
+def trainers() -> Iterator[object]:
+    steps = TrainerConfig(steps=4, warmup_steps=1, checkpoint_every=2, keep_last=9)
+    dropping = DagTransformer.instantiate(attrs.evolve(TINY, dropout=0.2))
+    yield TorchTrainer.instantiate(steps, dropping, CountedBatches())
+    yield FoldTrainer.instantiate(3, Bigram(vocab_size=VOCAB_SIZE), CountedBatches())
+    yield Example(FoldTrainer.instantiate(3, NGram.instantiate(NGramConfig(vocab_size=VOCAB_SIZE)), CountedBatches()))
+
+
+def benchmarks(folder: Path) -> Iterator[object]:
+    model = DagTransformer.instantiate(TINY)
+    yield Example(HeldOutLoss(), model=model)
+    yield Example(LinkGain(tokens=4, batch_size=2), model=model)
+    predictor = LinkPredictor.instantiate(LinkPredictorConfig(vocab_size=VOCAB_SIZE, width=4))
+    yield Example(LinkAccuracy(), model=predictor, inputs=pairs())
+    wiki = LinkedFactsWiki(pages=12, seed=1, cache=folder / "cache")
+    rows = list(packed(wiki, folder / "cache").get_data_generator())[:4]
+    reader = DagTransformer.instantiate(attrs.evolve(TINY, vocab_size=257, max_seq_len=256))
+    facts = RestatedFacts(facts=LinkedFacts(wiki), documents=wiki, tokenizer=ByteTokenizer())
+    yield Example(facts, model=reader, data=Items(rows, PackedSequence))
