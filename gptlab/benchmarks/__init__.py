@@ -1,6 +1,7 @@
 """Benchmarks: figures from data and a model, each with its standard error, and the leaderboards they go to."""
 
 from gptlab.benchmarks.answers import RestatedAnswer, find_answers
+from gptlab.benchmarks.check import check_data
 from gptlab.benchmarks.held_out import HeldOutLoss
 from gptlab.benchmarks.leaderboard import add_to_leaderboard, read_leaderboard
 from gptlab.benchmarks.link_accuracy import LinkAccuracy
@@ -14,6 +15,7 @@ __all__ = [
     "RestatedAnswer",
     "RestatedFacts",
     "add_to_leaderboard",
+    "check_data",
     "find_answers",
     "read_leaderboard",
 ]

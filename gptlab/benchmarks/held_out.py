@@ -13,10 +13,12 @@ import attrs
 import numpy as np
 from jaxtyping import Float64, Int64, Num
 
+from gptlab.benchmarks.check import check_data
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source, Tokenizer
 from gptlab.training import TorchModel, ratio_of_means, scored
 from gptlab.types import Batch
+from gptlab.types.validators import at_least
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +31,7 @@ class HeldOutLoss:
     """
 
     tokenizer: Tokenizer | None = None
-    batches: int | None = None
+    batches: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
 
     def calculate(self, data: Source[Batch], model: TorchModel[Any, Any]) -> Mapping[str, float]:
         """Score the model as it is.
@@ -41,7 +43,11 @@ class HeldOutLoss:
         Returns:
             `loss` in nats for each learned token and `loss_stderr`; `tokens` and `rows` read; with a tokenizer
             `bits_per_byte` and `bits_per_byte_stderr`. The standard errors take rows for independent, not tokens.
+
+        Raises:
+            ContractError: the data do not fit the benchmark or the model; nothing was read.
         """
+        check_data(self, data, model)
         sizes = None if self.tokenizer is None else token_sizes(self.tokenizer)
         losses, tokens, sizes_read = [], [], []
         batches = itertools.islice(data.get_data_generator(), self.batches)

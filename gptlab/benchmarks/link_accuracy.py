@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from gptlab.benchmarks.check import check_data
 from gptlab.models import LinkPairs
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source
@@ -31,7 +32,11 @@ class LinkAccuracy:
         Returns:
             `accuracy` with `accuracy_stderr` (pairs taken for independent), `auc`: the chance that a link scores
             higher than a pair that is none, ties counting half (Hanley and McNeil, 1982), and `pairs`.
+
+        Raises:
+            ContractError: the data do not fit the benchmark or the model; nothing was read.
         """
+        check_data(self, data, model)
         scores: list[float] = []
         labels: list[bool] = []
         for batch, output in scored(

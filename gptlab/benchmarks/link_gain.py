@@ -11,11 +11,14 @@ from typing import Any
 import attrs
 import numpy as np
 
+from gptlab.benchmarks.check import check_data
 from gptlab.benchmarks.paired import clustered_mean, score_with_and_without_edges
+from gptlab.packing import Collate
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source
 from gptlab.training import TorchModel
 from gptlab.types import PackedSequence
+from gptlab.types.validators import at_least
 
 
 @attrs.frozen(kw_only=True)
@@ -28,9 +31,9 @@ class LinkGain:
         max_rows: of the data; None: all.
     """
 
-    tokens: int = 32
-    batch_size: int = 8
-    max_rows: int | None = None
+    tokens: int = attrs.field(default=32, validator=at_least(1))
+    batch_size: int = attrs.field(default=8, validator=at_least(1))
+    max_rows: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
 
     def calculate(self, data: Source[PackedSequence], model: TorchModel[Any, Any]) -> Mapping[str, float]:
         """Score the rows twice.
@@ -43,7 +46,11 @@ class LinkGain:
             `links` and `tokens` scored; `loss` and `loss_cut`, nats for each token; `gain` = `loss_cut - loss`, with
             `gain_stderr`: the larger of the errors clustered by row and by target, since windows of one
             row overlap and links to one target repeat what it says.
+
+        Raises:
+            ContractError: the data do not fit the benchmark or the model; nothing was read.
         """
+        check_data(self, data, model, Collate(self.batch_size))
         linked: list[float] = []
         cut: list[float] = []
         counts: list[float] = []

@@ -16,12 +16,16 @@ import numpy as np
 from jaxtyping import Float64
 
 from gptlab.benchmarks.answers import RestatedAnswer, find_answers
+from gptlab.benchmarks.check import check_data
 from gptlab.benchmarks.paired import PairedOutput, clustered_mean, score_with_and_without_edges
+from gptlab.packing import Collate
+from gptlab.pipeline import source_of
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source, Tokenizer
 from gptlab.sources.linked_facts import Fact
 from gptlab.training import TorchModel
 from gptlab.types import Document, PackedSequence
+from gptlab.types.validators import at_least
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -36,11 +40,11 @@ class RestatedFacts:
         max_rows: of the data; None: all.
     """
 
-    facts: Source[Fact]
-    documents: Source[Document]
+    facts: Source[Fact] = attrs.field(validator=source_of(Fact))
+    documents: Source[Document] = attrs.field(validator=source_of(Document))
     tokenizer: Tokenizer
-    batch_size: int = 8
-    max_rows: int | None = None
+    batch_size: int = attrs.field(default=8, validator=at_least(1))
+    max_rows: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
 
     def calculate(self, data: Source[PackedSequence], model: TorchModel[Any, Any]) -> Mapping[str, float]:
         """Score every restated answer that the rows hold with its path of edges.
@@ -57,7 +61,11 @@ class RestatedFacts:
             `accuracy` and `accuracy_cut`, answers whose every token is the model's first choice, `chance`,
             and `accuracy_gain` with `accuracy_gain_stderr`;
             `choice_accuracy`, `choice_accuracy_cut` and `choice_chance`: the first token, among the choices' only.
+
+        Raises:
+            ContractError: the data do not fit the benchmark or the model; nothing was read.
         """
+        check_data(self, data, model, Collate(self.batch_size))
         rows = list(itertools.islice(data.get_data_generator(), self.max_rows))
         answers = find_answers(
             self.facts.get_data_generator(), self.documents.get_data_generator(), self.tokenizer, rows

@@ -12,27 +12,14 @@ from typing import Any
 import attrs
 
 from gptlab.packing.row_store import RowStore, write_rows
-from gptlab.pipeline import then
+from gptlab.pipeline import source_of, then
 from gptlab.pipeline.observe import Drops, drop, observer, say, track, watching
 from gptlab.pipeline.protocols import HasAxes, PreCached, Source
-from gptlab.pipeline.signature import yields
 from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, new_directory
 from gptlab.storage.jsonfiles import pretty_json, read_json
 from gptlab.types import PackedSequence
-from gptlab.types.errors import refusal
 
 _KIND = "packed-rows-1"  # the number goes up when packing changes, so that old rows are made again
-
-
-def _yields_rows(instance: object, attribute: Any, value: object) -> None:
-    found = yields(value)
-    if found is not PackedSequence:
-        raise refusal(
-            "PackedRows.rows",
-            got=f"a source of {getattr(found, '__name__', found)}",
-            wanted="a source of PackedSequence",
-            do="End the pipeline with Pack or Concatenate.",
-        )
 
 
 @attrs.frozen
@@ -47,7 +34,7 @@ class PackedRows:
         cache: where they are kept.
     """
 
-    rows: Source[PackedSequence] = attrs.field(validator=_yields_rows)
+    rows: Source[PackedSequence] = attrs.field(validator=source_of(PackedSequence))
     cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False, kw_only=True)
 
     @cached_property

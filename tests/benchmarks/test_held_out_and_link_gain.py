@@ -13,6 +13,7 @@ from gptlab.benchmarks.link_gain import link_windows
 from gptlab.benchmarks.paired import clustered_mean, score_with_and_without_edges
 from gptlab.packing import Collate, cut_edges
 from gptlab.training import ratio_of_means
+from gptlab.types import Batch, PackedSequence
 
 
 def rows_of(count: int, tokenizer=None, seq_len: int = 200):
@@ -25,7 +26,7 @@ def test_bits_per_byte_do_not_depend_on_how_text_is_cut_to_tokens():
     for tokenizer in (Bytes(), Words(CHOICES)):
         batches = list(Collate(2)(iter(rows_of(5, tokenizer))))
         model = CopiesWhatItSees(tokenizer.vocab_size, context=150)
-        figures = HeldOutLoss(tokenizer=tokenizer).calculate(Items(batches), model)
+        figures = HeldOutLoss(tokenizer=tokenizer).calculate(Items(batches, Batch), model)
         learned = [batch.targets[batch.targets >= 0].tolist() for batch in batches]
         tokens = sum(map(len, learned))
         size = sum(len(tokenizer.token_bytes(token)) for part in learned for token in part)
@@ -37,7 +38,7 @@ def test_bits_per_byte_do_not_depend_on_how_text_is_cut_to_tokens():
 def test_the_standard_error_is_over_rows():
     batches = list(Collate(2)(iter(rows_of(5))))
     model = CopiesWhatItSees(257)
-    figures = HeldOutLoss().calculate(Items(batches), model)
+    figures = HeldOutLoss().calculate(Items(batches, Batch), model)
     sums, counts = [], []
     for batch, output in zip(batches, model.forward(iter(batches)), strict=True):
         sums += output.token_losses.double().sum(1).tolist()
@@ -45,12 +46,12 @@ def test_the_standard_error_is_over_rows():
     loss, stderr = ratio_of_means(np.array(sums), np.array(counts, np.float64))
     assert (figures["loss"], figures["loss_stderr"]) == pytest.approx((loss, stderr))
     assert "bits_per_byte" not in figures
-    assert HeldOutLoss(batches=1).calculate(Items(batches), model)["rows"] == 2
+    assert HeldOutLoss(batches=1).calculate(Items(batches, Batch), model)["rows"] == 2
 
 
 def test_no_data_give_no_number():
-    assert math.isnan(HeldOutLoss().calculate(Items([]), CopiesWhatItSees(257))["loss"])
-    assert math.isnan(LinkGain().calculate(Items([]), CopiesWhatItSees(257))["gain"])
+    assert math.isnan(HeldOutLoss().calculate(Items([], Batch), CopiesWhatItSees(257))["loss"])
+    assert math.isnan(LinkGain().calculate(Items([], PackedSequence), CopiesWhatItSees(257))["gain"])
 
 
 def test_windows_begin_where_the_target_is_first_seen_and_stay_in_the_linker():
@@ -69,7 +70,7 @@ def test_windows_begin_where_the_target_is_first_seen_and_stay_in_the_linker():
 def test_gain_is_that_of_the_scored_tokens():
     rows = rows_of(7)
     model = CopiesWhatItSees(257)
-    figures = LinkGain(tokens=20, batch_size=3).calculate(Items(rows), model)
+    figures = LinkGain(tokens=20, batch_size=3).calculate(Items(rows, PackedSequence), model)
     assert figures["links"] == 7 and figures["tokens"] == 140
     linked = cut = 0.0
     for row in rows:
@@ -82,9 +83,9 @@ def test_gain_is_that_of_the_scored_tokens():
     assert figures["loss_cut"] == pytest.approx(cut / 140, rel=1e-5)
     assert figures["gain"] == pytest.approx((cut - linked) / 140, rel=1e-4)
     assert figures["gain"] > 3 * figures["gain_stderr"] > 0
-    blind = LinkGain(tokens=20).calculate(Items(rows), CopiesWhatItSees(257, ignores_edges=True))
+    blind = LinkGain(tokens=20).calculate(Items(rows, PackedSequence), CopiesWhatItSees(257, ignores_edges=True))
     assert blind["gain"] == blind["gain_stderr"] == 0.0
-    assert LinkGain(max_rows=2).calculate(Items(rows), model)["links"] == 2
+    assert LinkGain(max_rows=2).calculate(Items(rows, PackedSequence), model)["links"] == 2
 
 
 @given(st.integers(1, 9), st.integers(1, 4))

@@ -1,6 +1,7 @@
 """The ranks' area against its definition: a count over all pairs of a link and a pair that is none."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_figures_of_a_model_count_every_pair() -> None:
     rng = np.random.default_rng(0)
 
     class Pairs:
-        def get_data_generator(self):  # type: ignore[no-untyped-def]
+        def get_data_generator(self) -> Iterator[LinkPairs]:
             for size in (4, 2):
                 ids = rng.integers(0, 10, (2, size, 3)).astype(np.int32)
                 yield LinkPairs(linkers=ids[0], targets=ids[1], is_link=np.arange(size) % 2 == 0)

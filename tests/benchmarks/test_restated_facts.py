@@ -14,8 +14,18 @@ from gptlab.benchmarks.answers import RestatedAnswer
 from gptlab.benchmarks.restated import AnswerScore, figures_by_kind
 from gptlab.packing import Collate
 from gptlab.pipeline import Drops, watching
+from gptlab.sources import Fact
+from gptlab.types import Document, PackedSequence
 
 TOKENIZERS = [Bytes(), Words(CHOICES), Words(["its", "crest", "is", "by", *CHOICES[:4]])]
+
+
+def documents_of(groups):
+    return Items([each for group in groups for each in group], Document)
+
+
+def source(rows):
+    return Items(rows, PackedSequence)
 
 
 @settings(max_examples=25)
@@ -102,9 +112,12 @@ def test_a_model_that_reads_its_links_is_told_apart_from_one_that_cannot(tokeniz
     groups, facts = world(12)
     rows = [row_of(group, tokenizer, seq_len=200) for group in groups]
     benchmark = RestatedFacts(
-        facts=Items(facts), documents=Items([d for group in groups for d in group]), tokenizer=tokenizer, batch_size=5
+        facts=Items(facts, Fact),
+        documents=documents_of(groups),
+        tokenizer=tokenizer,
+        batch_size=5,
     )
-    figures = benchmark.calculate(Items(rows), CopiesWhatItSees(tokenizer.vocab_size))
+    figures = benchmark.calculate(source(rows), CopiesWhatItSees(tokenizer.vocab_size))
     assert figures["one_key_n"] == figures["all_n"] == figures["one_key_targets"] == 12
     assert figures["one_key_accuracy"] == figures["one_key_choice_accuracy"] == 1.0
     assert figures["one_key_accuracy_cut"] == 0.0
@@ -119,8 +132,8 @@ def test_a_model_that_reads_its_links_is_told_apart_from_one_that_cannot(tokeniz
 def test_a_model_that_ignores_edges_gains_exactly_nothing():
     groups, facts = world(4)
     rows = [row_of(group, Bytes(), seq_len=200) for group in groups]
-    benchmark = RestatedFacts(facts=Items(facts), documents=Items([d for g in groups for d in g]), tokenizer=Bytes())
-    figures = benchmark.calculate(Items(rows), CopiesWhatItSees(257, ignores_edges=True))
+    benchmark = RestatedFacts(facts=Items(facts, Fact), documents=documents_of(groups), tokenizer=Bytes())
+    figures = benchmark.calculate(source(rows), CopiesWhatItSees(257, ignores_edges=True))
     assert figures["all_n"] == 4 and figures["all_accuracy"] == 1.0
     assert figures["all_gain"] == figures["all_gain_stderr"] == figures["all_accuracy_gain"] == 0.0
 
@@ -128,16 +141,18 @@ def test_a_model_that_ignores_edges_gains_exactly_nothing():
 def test_max_rows_and_rows_without_answers():
     groups, facts = world(6)
     rows = [row_of(group, Bytes(), seq_len=200) for group in groups]
-    documents = Items([d for g in groups for d in g])
+    documents = documents_of(groups)
     model = CopiesWhatItSees(257)
-    few = RestatedFacts(facts=Items(facts), documents=documents, tokenizer=Bytes(), max_rows=2).calculate(
-        Items(rows), model
+    few = RestatedFacts(facts=Items(facts, Fact), documents=documents, tokenizer=Bytes(), max_rows=2).calculate(
+        source(rows), model
     )
     assert few["all_n"] == 2
     model.batches = 0
-    one = RestatedFacts(facts=Items(facts[3:4]), documents=documents, tokenizer=Bytes()).calculate(Items(rows), model)
+    one = RestatedFacts(facts=Items(facts[3:4], Fact), documents=documents, tokenizer=Bytes()).calculate(
+        source(rows), model
+    )
     assert one["all_n"] == 1 and model.batches == 2, "only rows that hold an answer are scored"
-    none = RestatedFacts(facts=Items([]), documents=documents, tokenizer=Bytes()).calculate(Items(rows), model)
+    none = RestatedFacts(facts=Items([], Fact), documents=documents, tokenizer=Bytes()).calculate(source(rows), model)
     assert none["all_n"] == 0 and math.isnan(none["all_loss"]) and math.isnan(none["all_gain_stderr"])
 
 

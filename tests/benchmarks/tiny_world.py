@@ -20,9 +20,13 @@ CHOICES = ("heron", "otter", "lynx", "newt", "stoat", "crane", "finch", "moose")
 
 @attrs.frozen
 class Items:
-    """A source from a list."""
+    """A source from a list, of one kind of item."""
 
     items: Iterable[Any]
+    kind: Any
+
+    def item_types(self) -> tuple[None, Any]:
+        return None, self.kind
 
     def get_data_generator(self) -> Iterator[Any]:
         return iter(self.items)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gptlab.graph import BreadthFirst, TraverseLinks
 from gptlab.packing import Collate, Concatenate, Pack, PackedRows, RowsByNumber, RowStore, Shuffled, write_rows
-from gptlab.pipeline import Drops, drop, pipeline, watching
+from gptlab.pipeline import ContractError, Drops, drop, pipeline, watching
 from gptlab.pipeline.protocols import SeekableSource
 from gptlab.storage import StorageError
 from gptlab.types import PackedSequence, TokenizedDocument
@@ -135,14 +135,15 @@ def test_it_is_a_sequence_and_a_source(tmp_path):
 
 
 def test_a_source_of_something_else_is_refused_before_any_work(tmp_path):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ContractError) as error:
         PackedRows(Corpus(), cache=tmp_path)
-    assert str(error.value) == (
-        "PackedRows.rows\n"
-        "  got     a source of TokenizedDocument\n"
-        "  wanted  a source of PackedSequence\n"
-        "  End the pipeline with Pack or Concatenate."
-    )
+    where, got, *rest = str(error.value).split("\n")
+    assert where == "PackedRows.rows"
+    assert got.startswith("  got     a source of TokenizedDocument, Corpus   ")
+    assert rest == [
+        "  wanted  a source of PackedSequence",
+        "  Put Concatenate behind it: pipeline(..., Concatenate(...)).",
+    ]
 
 
 def test_no_rows_are_an_error_and_leave_no_cache(tmp_path):
