@@ -3,7 +3,8 @@
 import typing
 from typing import Any
 
-from gptlab.pipeline import need_source_of, pipeline
+from gptlab.pipeline import need_source_of
+from gptlab.pipeline.pipelines import assemble
 from gptlab.pipeline.place import name_of
 
 
@@ -26,4 +27,4 @@ def check_data(benchmark: Any, data: Any, model: Any, *stages: Any) -> None:
     wanted = typing.get_args(hints["data"])
     if wanted:
         need_source_of(wanted[0], data, f"{name_of(benchmark)}.calculate(data)")
-    pipeline(data, *stages, model.forward)
+    assemble((data, *stages, model.forward), None)

@@ -1,11 +1,17 @@
 """The shape of a `DagTransformer`: frozen, checked when made, so a wrong one fails before any data is read."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 
 from gptlab.models.mask import MaskSpec
-from gptlab.models.refusal import refusal
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least, one_of, satisfies
+
+Attention = Literal["dense", "gathered"]
+MlpKind = Literal["swiglu", "relu2"]
+
+_is_above_0 = satisfies(lambda value: value > 0, "a number above 0")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,52 +46,46 @@ class DagTransformerConfig:
     32
     """
 
-    layers: int = 4
-    width: int = 128
-    heads: int = 4
-    kv_heads: int | None = None
-    vocab_size: int
-    max_seq_len: int = 2048
+    layers: int = attrs.field(default=4, validator=at_least(1))
+    width: int = attrs.field(default=128, validator=at_least(1))
+    heads: int = attrs.field(default=4, validator=at_least(1))
+    kv_heads: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
+    vocab_size: int = attrs.field(validator=at_least(1))
+    max_seq_len: int = attrs.field(default=2048, validator=at_least(1))
     mask: MaskSpec = attrs.field(factory=MaskSpec)
-    attention: Literal["dense", "gathered"] = "gathered"
-    mlp: Literal["swiglu", "relu2"] = "relu2"
-    mlp_ratio: float = 4.0
-    rope_base: float = 10_000.0
+    attention: Attention = attrs.field(default="gathered", validator=one_of(get_args(Attention)))
+    mlp: MlpKind = attrs.field(default="relu2", validator=one_of(get_args(MlpKind)))
+    mlp_ratio: float = attrs.field(default=4.0, validator=_is_above_0)
+    rope_base: float = attrs.field(default=10_000.0, validator=_is_above_0)
     qk_norm: bool = True
-    short_conv: int = 4
+    short_conv: int = attrs.field(default=4, validator=at_least(0, "0 is none; 4 is usual."))
     embedding_norm: bool = True
     tied_embeddings: bool = True
-    dropout: float = 0.0
-    soft_cap: float | None = None
-    init_scale: float = 0.02
+    dropout: float = attrs.field(
+        default=0.0, validator=satisfies(lambda share: 0 <= share < 1, "at least 0 and below 1", "0 is none.")
+    )
+    soft_cap: float | None = attrs.field(
+        default=None,
+        validator=satisfies(lambda cap: cap is None or cap > 0, "above 0, or None", "None is no cap."),
+    )
+    init_scale: float = attrs.field(default=0.02, validator=_is_above_0)
 
     def __attrs_post_init__(self) -> None:
-        for name in ("layers", "width", "heads", "vocab_size", "max_seq_len", "mlp_ratio", "rope_base", "init_scale"):
-            self._require(name, getattr(self, name) > 0, "a number above 0", "Give a positive one.")
         divisors = [n for n in range(1, self.width + 1) if self.width % n == 0 and self.width // n % 2 == 0]
-        self._require(
-            "heads",
-            self.heads in divisors,
-            f"width {self.width} over heads a whole even number",
-            f"These fit: {', '.join(map(str, divisors)) or 'none; choose an even width'}.",
-        )
-        self._require(
-            "kv_heads",
-            self.kv_heads is None or (self.kv_heads > 0 and self.heads % self.kv_heads == 0),
-            f"a divisor of heads {self.heads}, or None",
-            "Queries share keys in groups of heads / kv_heads.",
-        )
-        self._require("mlp", self.mlp in ("swiglu", "relu2"), "swiglu or relu2", "Choose one of them.")
-        self._require(
-            "attention", self.attention in ("dense", "gathered"), "dense or gathered", "Choose one of them."
-        )
-        self._require("dropout", 0 <= self.dropout < 1, "at least 0 and below 1", "0 is none.")
-        self._require("short_conv", self.short_conv >= 0, "0 or more tokens", "0 is none; 4 is usual.")
-        self._require("soft_cap", self.soft_cap is None or self.soft_cap > 0, "above 0, or None", "None is no cap.")
-
-    def _require(self, name: str, holds: bool, wanted: str, remedy: str) -> None:
-        if not holds:
-            raise refusal(f"DagTransformerConfig.{name}", got=repr(getattr(self, name)), wanted=wanted, remedy=remedy)
+        if self.heads not in divisors:
+            raise refusal(
+                "DagTransformerConfig.heads",
+                got=self.heads,
+                wanted=f"width {self.width} over heads a whole even number",
+                do=f"These fit: {', '.join(map(str, divisors)) or 'none; choose an even width'}.",
+            )
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise refusal(
+                "DagTransformerConfig.kv_heads",
+                got=self.kv_heads,
+                wanted=f"a divisor of heads {self.heads}, or None",
+                do="Queries share keys in groups of heads / kv_heads.",
+            )
 
     @property
     def head_size(self) -> int:

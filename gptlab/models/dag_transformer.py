@@ -8,21 +8,21 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from gptlab.models import item_types
 from gptlab.models.config import DagTransformerConfig
 from gptlab.models.generation import Lookup, Reading, write
 from gptlab.models.output import ModelOutput
-from gptlab.models.refusal import refusal
 from gptlab.models.sampling import Sampling
 from gptlab.models.tensors import batch_tensors
 from gptlab.models.transformer import Transformer
 from gptlab.models.weights import load_config, load_weights, save_model
-from gptlab.pipeline import AtMost, takes, yields
+from gptlab.pipeline import AtMost
 from gptlab.pipeline.protocols import Tokenizer
 from gptlab.types import Batch, Generation, Prompt
+from gptlab.types.errors import refusal
 
 
 class DagTransformer:
@@ -96,7 +96,7 @@ class DagTransformer:
                 "DagTransformer.forward",
                 got=f"rows of {batch.tokens.shape[1]} tokens",
                 wanted=f"at most max_seq_len {self.cfg.max_seq_len}",
-                remedy="Pack shorter rows, or make the model for longer ones.",
+                do="Pack shorter rows, or make the model for longer ones.",
             )
         for name, found in (("tokens", batch.tokens), ("targets", batch.targets)):
             if found.max(initial=0) >= self.cfg.vocab_size:
@@ -104,7 +104,7 @@ class DagTransformer:
                     "DagTransformer.forward",
                     got=f"{name} up to {found.max()}",
                     wanted=f"below vocab_size {self.cfg.vocab_size}",
-                    remedy="Give the model its tokenizer's vocab_size.",
+                    do="Give the model its tokenizer's vocab_size.",
                 )
 
     def reading(
@@ -125,7 +125,7 @@ class DagTransformer:
                 "DagTransformer.reading",
                 got=f"a tokenizer of {tokenizer.vocab_size} tokens",
                 wanted=f"at most the model's vocab_size {self.cfg.vocab_size}",
-                remedy="Give the tokenizer that the model was trained with.",
+                do="Give the tokenizer that the model was trained with.",
             )
         reader = Reading(tokenizer=tokenizer, lookup=lookup, sampling=sampling or Sampling())
         return DagTransformer(self.cfg, self.network, reader)
@@ -141,7 +141,7 @@ class DagTransformer:
                 "DagTransformer.inference",
                 got="a model without a tokenizer",
                 wanted="one that was told how to read and write",
-                remedy="Use model.reading(tokenizer, table.get).inference(prompts).",
+                do="Use model.reading(tokenizer, table.get).inference(prompts).",
             )
         for prompt in prompts:
             yield write(prompt, self.network, self.reader, self.cfg.max_seq_len)
@@ -155,21 +155,10 @@ class DagTransformer:
         """The vocabulary and the row length that fit into the network."""
         return {"vocab": AtMost(self.cfg.vocab_size), "seq": AtMost(self.cfg.max_seq_len)}
 
-    def fwd_input_type(self) -> Any:
-        """What `forward` takes, read from its annotation."""
-        return takes(self.forward)
-
-    def fwd_output_type(self) -> Any:
-        """What `forward` yields, read from its annotation."""
-        return yields(self.forward)
-
-    def inf_input_type(self) -> Any:
-        """What `inference` takes, read from its annotation."""
-        return takes(self.inference)
-
-    def inf_output_type(self) -> Any:
-        """What `inference` yields, read from its annotation."""
-        return yields(self.inference)
+    fwd_input_type = item_types.fwd_input_type
+    fwd_output_type = item_types.fwd_output_type
+    inf_input_type = item_types.inf_input_type
+    inf_output_type = item_types.inf_output_type
 
     def parameter_count(self) -> int:
         """How many numbers are learned; tied ones count once."""

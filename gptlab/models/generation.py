@@ -14,12 +14,12 @@ from jaxtyping import Float32
 from torch import nn
 
 from gptlab.models.context import Context
-from gptlab.models.refusal import refusal
 from gptlab.models.sampling import Sampling
 from gptlab.models.tensors import batch_tensors
 from gptlab.pipeline.protocols import Tokenizer
 from gptlab.tokenizers import document_from_prompt, tokenize_document
 from gptlab.types import DocumentId, Generation, Prompt, TokenizedDocument, scan_links
+from gptlab.types.errors import refusal
 
 Lookup = Callable[[DocumentId], TokenizedDocument | None]
 """The document with an identity, or None: `DocumentTable.get`, say."""
@@ -117,15 +117,13 @@ class Writer:
 def _check(prompt: Prompt, tokens: int, max_seq_len: int) -> None:
     where = f"generation from the prompt {prompt.text[:40]!r}"
     if tokens == 0:
-        raise refusal(
-            where, got="no tokens", wanted="a text or a title", remedy="A first word is enough to go on from."
-        )
+        raise refusal(where, got="no tokens", wanted="a text or a title", do="A first word is enough to go on from.")
     if tokens + 1 + prompt.max_new_tokens > max_seq_len:  # one more for end-of-text
         raise refusal(
             where,
             got=f"{tokens} tokens and max_new_tokens={prompt.max_new_tokens}",
             wanted=f"together less than max_seq_len={max_seq_len}, which is all that the model can hold",
-            remedy="Shorten the prompt, or ask for fewer new tokens.",
+            do="Shorten the prompt, or ask for fewer new tokens.",
         )
 
 

@@ -7,8 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32
 
 from gptlab.graph import DocumentTable
-from gptlab.models.refusal import refusal
+from gptlab.pipeline import then
 from gptlab.types import TokenizedDocument
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least, satisfies
 
 _array = attrs.cmp_using(eq=np.array_equal)
 
@@ -45,24 +47,20 @@ class SampleLinks:
     True
     """
 
-    batch_size: int = 64
-    length: int = 64
-    seed: int = 0
-    epochs: int = 1
+    batch_size: int = attrs.field(
+        default=64,
+        validator=satisfies(
+            lambda size: size >= 2 and size % 2 == 0,
+            "an even number from 2 on",
+            "Each link has a negative beside it.",
+        ),
+    )
+    length: int = attrs.field(default=64, validator=at_least(1))
+    seed: int = attrs.field(default=0, validator=at_least(0))
+    epochs: int = attrs.field(default=1, validator=at_least(1))
 
     barrier = True
-
-    def __attrs_post_init__(self) -> None:
-        if self.batch_size < 2 or self.batch_size % 2:
-            raise refusal(
-                "SampleLinks.batch_size",
-                got=self.batch_size,
-                wanted="an even number from 2 on",
-                remedy="Each link has a negative beside it.",
-            )
-        for name in ("length", "epochs"):
-            if getattr(self, name) < 1:
-                raise refusal(f"SampleLinks.{name}", got=getattr(self, name), wanted="1 or more", remedy="Try 64.")
+    __or__ = then
 
     def __call__(self, documents: Iterator[TokenizedDocument]) -> Iterator[LinkPairs]:
         """Yield batches; the last of an epoch may be smaller.
@@ -79,7 +77,7 @@ class SampleLinks:
                 "SampleLinks",
                 got=f"{len(table)} documents with {len(linkers)} links",
                 wanted="a link, and for its document another that it does not link to",
-                remedy="Give documents that link to each other, such as those of LinkedFactsWiki.",
+                do="Give documents that link to each other, such as those of LinkedFactsWiki.",
             )
         links = np.stack([linkers, targets], axis=1)[has_other[linkers]]
         for epoch in range(self.epochs):

@@ -8,7 +8,6 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
@@ -16,10 +15,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gptlab.models import item_types
 from gptlab.models.link_pairs import LinkPairs
-from gptlab.models.refusal import refusal
 from gptlab.models.weights import load_config, load_weights, save_model
-from gptlab.pipeline import AtMost, takes, yields
+from gptlab.pipeline import AtMost
+from gptlab.types.validators import at_least
 
 
 @attrs.frozen(kw_only=True)
@@ -30,15 +30,8 @@ class LinkPredictorConfig:
     64
     """
 
-    vocab_size: int
-    width: int = 64
-
-    def __attrs_post_init__(self) -> None:
-        for name in ("vocab_size", "width"):
-            if getattr(self, name) < 1:
-                raise refusal(
-                    f"LinkPredictorConfig.{name}", got=getattr(self, name), wanted="1 or more", remedy="Give a size."
-                )
+    vocab_size: int = attrs.field(validator=at_least(1))
+    width: int = attrs.field(default=64, validator=at_least(1))
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -127,13 +120,8 @@ class LinkPredictor:
         """The vocabulary that fits into the embedding."""
         return {"vocab": AtMost(self.cfg.vocab_size)}
 
-    def fwd_input_type(self) -> Any:
-        """What `forward` takes, read from its annotation."""
-        return takes(self.forward)
-
-    def fwd_output_type(self) -> Any:
-        """What `forward` yields, read from its annotation."""
-        return yields(self.forward)
+    fwd_input_type = item_types.fwd_input_type
+    fwd_output_type = item_types.fwd_output_type
 
     def copy(self) -> "LinkPredictor":
         """A model of its own with equal weights."""

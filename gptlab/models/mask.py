@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from gptlab.models.refusal import refusal
+from gptlab.types.errors import refusal
+from gptlab.types.validators import one_of
 
 MaskKind = Literal["causal", "document", "from_link", "whole_document"]
 
@@ -34,23 +35,19 @@ class MaskSpec:
     MaskSpec(kind='from_link', ancestors=True)
     """
 
-    kind: MaskKind = "from_link"
+    kind: MaskKind = attrs.field(
+        default="from_link",
+        validator=one_of(get_args(MaskKind), "Links of links are given by ancestors=True."),
+    )
     ancestors: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if self.kind not in get_args(MaskKind):
-            raise refusal(
-                "MaskSpec.kind",
-                got=repr(self.kind),
-                wanted=", ".join(get_args(MaskKind)),
-                remedy="Links of links are MaskSpec(kind, ancestors=True).",
-            )
         if self.ancestors and not self.follows_links:
             raise refusal(
                 "MaskSpec.ancestors",
                 got=f"True with kind {self.kind!r}",
                 wanted="a kind that follows links: from_link or whole_document",
-                remedy="Leave ancestors out, or choose such a kind.",
+                do="Leave ancestors out, or choose such a kind.",
             )
 
     @property

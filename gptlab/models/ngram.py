@@ -8,7 +8,6 @@ are counted in seconds and looked up by bisection.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
@@ -16,12 +15,14 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from safetensors.numpy import load_file, save
 
+from gptlab.models import item_types
 from gptlab.models.output import ModelOutput
-from gptlab.models.refusal import refusal
 from gptlab.models.weights import WEIGHTS, load_config, save_config
-from gptlab.pipeline import AtMost, takes, yields
+from gptlab.pipeline import AtMost
 from gptlab.storage import write_atomically
 from gptlab.types import Batch
+from gptlab.types.errors import refusal
+from gptlab.types.validators import at_least
 
 
 @attrs.frozen(kw_only=True)
@@ -36,16 +37,16 @@ class NGramConfig:
     3
     """
 
-    vocab_size: int
-    order: int = 3
+    vocab_size: int = attrs.field(validator=at_least(1))
+    order: int = attrs.field(default=3, validator=at_least(1))
 
     def __attrs_post_init__(self) -> None:
-        if self.vocab_size < 1 or self.order < 1 or self.vocab_size**self.order >= 2**63:
+        if self.vocab_size**self.order >= 2**63:
             raise refusal(
                 "NGramConfig",
                 got=f"vocab_size={self.vocab_size}, order={self.order}",
-                wanted="both 1 or more, and vocab_size ** order below 2 ** 63",
-                remedy="A lower order will do: few contexts of 4 tokens are ever seen twice.",
+                wanted="vocab_size ** order below 2 ** 63",
+                do="A lower order will do: few contexts of 4 tokens are ever seen twice.",
             )
 
 
@@ -129,13 +130,8 @@ class NGram:
         """The vocabulary that was counted in."""
         return {"vocab": AtMost(self.cfg.vocab_size)}
 
-    def fwd_input_type(self) -> Any:
-        """What `forward` takes, read from its annotation."""
-        return takes(self.forward)
-
-    def fwd_output_type(self) -> Any:
-        """What `forward` yields, read from its annotation."""
-        return yields(self.forward)
+    fwd_input_type = item_types.fwd_input_type
+    fwd_output_type = item_types.fwd_output_type
 
     def copy(self) -> "NGram":
         """A model of its own with equal counts; the arrays, which never change, are shared."""

@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 from jaxtyping import Float, Float64
 
-from gptlab.models.refusal import refusal
+from gptlab.types.validators import at_least, satisfies
 
 
 @attrs.frozen(kw_only=True)
@@ -20,18 +20,13 @@ class Sampling:
     1
     """
 
-    temperature: float = 0.8
-    top_k: int | None = None
-    top_p: float = 0.95
-
-    def __attrs_post_init__(self) -> None:
-        self._require("temperature", self.temperature >= 0, "0 or more", "0 takes the likeliest token.")
-        self._require("top_k", self.top_k is None or self.top_k >= 1, "1 or more, or None", "None is no limit.")
-        self._require("top_p", 0 < self.top_p <= 1, "above 0 and at most 1", "1 is no limit.")
-
-    def _require(self, name: str, holds: bool, wanted: str, remedy: str) -> None:
-        if not holds:
-            raise refusal(f"Sampling.{name}", got=getattr(self, name), wanted=wanted, remedy=remedy)
+    temperature: float = attrs.field(default=0.8, validator=at_least(0.0, "0 takes the likeliest token."))
+    top_k: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(at_least(1, "None is no limit."))
+    )
+    top_p: float = attrs.field(
+        default=0.95, validator=satisfies(lambda share: 0 < share <= 1, "above 0 and at most 1", "1 is no limit.")
+    )
 
     def probabilities(self, logits: Float[np.ndarray, "vocab"]) -> Float64[np.ndarray, "vocab"]:
         """The distribution that is drawn from.

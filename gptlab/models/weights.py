@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from gptlab.models.refusal import refusal
 from gptlab.storage import from_config, pretty_json, read_json, to_config, write_atomically
+from gptlab.types.errors import refusal
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -38,7 +38,7 @@ def load_config(directory: Path, kind: type) -> Any:
             str(path),
             got="no such file",
             wanted=f"the {kind.__name__} of a saved model",
-            remedy="Give the directory that save_to_dir wrote; a run keeps its model below checkpoints/.",
+            do="Give the directory that save_to_dir wrote; a run keeps its model below checkpoints/.",
         )
     cfg = from_config(read_json(path))
     if not isinstance(cfg, kind):
@@ -46,7 +46,7 @@ def load_config(directory: Path, kind: type) -> Any:
             str(path),
             got=type(cfg).__name__,
             wanted=kind.__name__,
-            remedy="Load it with the class that saved it.",
+            do="Load it with the class that saved it.",
         )
     return cfg
 
@@ -60,7 +60,7 @@ def load_weights(network: nn.Module, directory: Path) -> None:
     path = directory / WEIGHTS
     if not path.is_file():
         raise refusal(
-            str(path), got="no such file", wanted="the weights of a saved model", remedy="Save the model again."
+            str(path), got="no such file", wanted="the weights of a saved model", do="Save the model again."
         )
     stored = load_file(path)
     found = {name: tuple(weight.shape) for name, weight in stored.items()}
@@ -71,7 +71,7 @@ def load_weights(network: nn.Module, directory: Path) -> None:
             str(path),
             got=", ".join(f"{name} {found.get(name, 'absent')}" for name in differing[:3]),
             wanted=", ".join(f"{name} {wanted.get(name, 'absent')}" for name in differing[:3]),
-            remedy=f"{len(differing)} arrays differ: load it with the config.json that was saved beside it.",
+            do=f"{len(differing)} arrays differ: load it with the config.json that was saved beside it.",
         )
     with torch.no_grad():
         for name, weight in network.named_parameters():

@@ -280,13 +280,13 @@ def test_refuses_rows_beyond_max_seq_len() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layers": 0}, "DagTransformerConfig.layers\n  got     0\n  wanted  a number above 0"),
+        ({"layers": 0}, "DagTransformerConfig.layers\n  got     0\n  wanted  a whole number of at least 1"),
         ({"width": 30, "heads": 4}, "wanted  width 30 over heads a whole even number\n  These fit: 1, 3, 5, 15."),
         ({"kv_heads": 3}, "got     3\n  wanted  a divisor of heads 4, or None"),
-        ({"mlp": "gelu"}, "got     'gelu'\n  wanted  swiglu or relu2"),
-        ({"attention": "flash"}, "wanted  dense or gathered"),
+        ({"mlp": "gelu"}, "got     'gelu'\n  wanted  one of 'swiglu', 'relu2'"),
+        ({"attention": "flash"}, "wanted  one of 'dense', 'gathered'"),
         ({"dropout": 1.0}, "wanted  at least 0 and below 1"),
-        ({"short_conv": -1}, "wanted  0 or more tokens"),
+        ({"short_conv": -1}, "wanted  a whole number of at least 0"),
         ({"soft_cap": 0.0}, "wanted  above 0, or None"),
     ],
 )

@@ -89,7 +89,7 @@ def test_refuses_documents_without_links() -> None:
     ("change", "message"),
     [
         ({"batch_size": 3}, "SampleLinks.batch_size\n  got     3\n  wanted  an even number from 2 on"),
-        ({"length": 0}, "SampleLinks.length\n  got     0\n  wanted  1 or more"),
+        ({"length": 0}, "SampleLinks.length\n  got     0\n  wanted  a whole number of at least 1"),
         ({"epochs": 0}, "SampleLinks.epochs"),
     ],
 )

@@ -89,13 +89,13 @@ def test_ancestors_come_through_a_chain_of_any_length() -> None:
 
 
 def test_refuses_an_unknown_kind() -> None:
-    with pytest.raises(ValueError, match="Links of links are MaskSpec") as caught:
+    with pytest.raises(ValueError, match="Links of links are given") as caught:
         MaskSpec("ancestors")  # type: ignore[arg-type]
     assert str(caught.value) == (
         "MaskSpec.kind\n"
         "  got     'ancestors'\n"
-        "  wanted  causal, document, from_link, whole_document\n"
-        "  Links of links are MaskSpec(kind, ancestors=True)."
+        "  wanted  one of 'causal', 'document', 'from_link', 'whole_document'\n"
+        "  Links of links are given by ancestors=True."
     )
 
 

@@ -110,7 +110,16 @@ def test_it_is_a_model_like_the_others(tmp_path: Path) -> None:
     assert want.loss.item() == pytest.approx(want.token_losses.sum().item() / 4)
 
 
-@pytest.mark.parametrize("change", [{"order": 0}, {"vocab_size": 100_000, "order": 4}])
-def test_refuses_what_cannot_be_counted(change: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"NGramConfig\n  got     vocab_size=.*\n  wanted  both 1 or more"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"order": 0}, r"NGramConfig\.order\n  got     0\n  wanted  a whole number of at least 1"),
+        (
+            {"vocab_size": 100_000, "order": 4},
+            r"NGramConfig\n  got     vocab_size=100000, order=4\n  wanted  vocab_size \*\* order below 2 \*\* 63",
+        ),
+    ],
+)
+def test_refuses_what_cannot_be_counted(change: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         NGramConfig(**({"vocab_size": V} | change))
