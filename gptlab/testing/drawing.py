@@ -43,7 +43,7 @@ from gptlab.testing.text import nasty_text
 TOKEN_NAMES = frozenset(("tokens", "targets", "token_ids", "input_ids"))
 """Fields and axes of token ids: what the construction check holds against `vocab`, is drawn below it."""
 
-_DEEP = 5
+_DEEP = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -175,7 +175,7 @@ def value(draw: Draw, hint: Any, scope: Scope, at_top: bool = False) -> Any:
     if is_array(hint):
         return draw(_array(hint, scope))
     if is_union(hint):
-        return draw(value(_member(draw, hint, scope), scope, at_top))
+        return draw(value(_member(draw, hint, scope), scope))
     if typing.get_origin(hint) is Literal:
         return draw(st.sampled_from(typing.get_args(hint)))
     kind = record_of(hint)
@@ -188,7 +188,7 @@ def value(draw: Draw, hint: Any, scope: Scope, at_top: bool = False) -> Any:
 
 def _member(draw: Draw, hint: Any, scope: Scope) -> Any:
     members = typing.get_args(hint)
-    if scope.depth > _DEEP:  # a record that holds itself must end somewhere
+    if scope.depth > _DEEP:  # and one that may hold another of itself
         flat = [member for member in members if record_of(member) is None]
         members = tuple(flat) or members
     return draw(st.sampled_from(members))
@@ -257,7 +257,7 @@ _MAPPINGS: Mapping[Any, Callable[[Any], Any]] = {
 def _generic(draw: Draw, hint: Any, scope: Scope) -> Any:
     """A collection, a mapping, a tuple."""
     origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
-    longest = scope.limits.longest if scope.depth <= _DEEP else 0
+    longest = scope.limits.longest >> scope.depth  # a record that holds a list of itself must end somewhere
     if origin is tuple and args and args[-1] is not Ellipsis:
         return tuple(draw(value(inner, scope)) for inner in args if inner != ())
     inner = args[0] if args else int
