@@ -6,22 +6,33 @@ python -m recipes.dagseq_wiki --markdown my-notes          a folder of Markdown
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
 from gptlab.benchmarks import HeldOutLoss, LinkGain, RestatedFacts
-from gptlab.experiment import Evaluation, ExperimentError, FlatRunOptions, Recipe, RunOptions, WriteAfterLinks, main, run
-from gptlab.graph import BreadthFirst, DepthFirst, RandomOrder, RandomWalk, Split, TraverseLinks
+from gptlab.experiment import (
+    Evaluation,
+    ExperimentError,
+    FlatRunOptions,
+    Recipe,
+    RunOptions,
+    WriteAfterLinks,
+    main,
+    run,
+)
+from gptlab.graph import BreadthFirst, DepthFirst, RandomOrder, RandomWalk, Split, TraverseLinks, VisitPolicy
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
 from gptlab.pipeline import pipeline
 from gptlab.sources import ArticleFolder, LinkedFacts, LinkedFactsWiki, MarkdownFolder, WikipediaDump
 from gptlab.tokenizers import LearnedBPE, Tokenize, Truncate
 from gptlab.training import TrainerConfig
+from gptlab.types import Batch
 
-POLICIES = {
+POLICIES: Mapping[str, VisitPolicy] = {
     "breadth_first": BreadthFirst(),
     "depth_first": DepthFirst(),
     "random_walk": RandomWalk(),
@@ -54,13 +65,15 @@ class Settings:
     traversal: Literal["breadth_first", "depth_first", "random_walk", "random"] = "breadth_first"
     max_document: int | None = None
     batch_size: int = 16
-    model: DagTransformerConfig = DagTransformerConfig(layers=2, width=96, heads=4, vocab_size=1024, max_seq_len=256)
+    model: DagTransformerConfig = DagTransformerConfig(
+        layers=2, width=96, heads=4, vocab_size=1024, max_seq_len=256, init_scale=0.2
+    )
     trainer: TrainerConfig = TrainerConfig(steps=700, learning_rate=4e-3, evaluate_every=100, checkpoint_every=100)
     cache: Path = Path(".gptlab/cache")
     run: FlatRunOptions = RunOptions()
 
 
-def recipe(settings: Settings = Settings()) -> Recipe:
+def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
     """The data path from source to model, and what is measured at its end."""
     if settings.dump is not None and settings.markdown is not None:
         raise ExperimentError("--dump and --markdown", got="both", wanted="one of them", do="Leave one out.")
