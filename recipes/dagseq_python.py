@@ -18,6 +18,7 @@ from gptlab.pipeline import pipeline
 from gptlab.sources import PythonPackages
 from gptlab.tokenizers import LearnedBPE, Tokenize, Truncate
 from gptlab.training import TrainerConfig
+from gptlab.types import Batch
 
 
 @attrs.frozen(kw_only=True)
@@ -43,7 +44,7 @@ class Settings:
     run: FlatRunOptions = RunOptions()
 
 
-def recipe(settings: Settings = Settings()) -> Recipe:
+def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
     """The same path as for Wikipedia, from another source."""
     modules = PythonPackages(settings.packages)
     train, held_out = Split("train", settings.held_out), Split("held_out", settings.held_out)

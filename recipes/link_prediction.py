@@ -12,7 +12,7 @@ import attrs
 from gptlab.benchmarks import LinkAccuracy
 from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, main, run
 from gptlab.graph import Split
-from gptlab.models import LinkPredictor, LinkPredictorConfig, SampleLinks
+from gptlab.models import LinkPairs, LinkPredictor, LinkPredictorConfig, SampleLinks
 from gptlab.pipeline import pipeline
 from gptlab.sources import MarkdownFolder, PythonPackages
 from gptlab.tokenizers import LearnedBPE, Tokenize
@@ -46,7 +46,7 @@ class Settings:
     run: FlatRunOptions = RunOptions()
 
 
-def recipe(settings: Settings = Settings()) -> Recipe:
+def recipe(settings: Settings = Settings()) -> Recipe[LinkPairs]:
     """Documents to pairs to scores."""
     source = PythonPackages(settings.packages) if settings.markdown is None else MarkdownFolder(settings.markdown)
     train, held_out = (pipeline(source, Split(part, settings.held_out)) for part in ("train", "held_out"))

@@ -18,6 +18,7 @@ from gptlab.pipeline import pipeline
 from gptlab.sources import PythonDocumentation, TextFiles
 from gptlab.tokenizers import LearnedBPE, Tokenize
 from gptlab.training import TrainerConfig
+from gptlab.types import Batch
 
 
 @attrs.frozen(kw_only=True)
@@ -47,7 +48,7 @@ class Settings:
     run: FlatRunOptions = RunOptions()
 
 
-def recipe(settings: Settings = Settings()) -> Recipe:
+def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
     """Documents back to back, cut wherever a row is full."""
     source = PythonDocumentation() if settings.text is None else TextFiles(settings.text, settings.pattern)
     train, held_out = (pipeline(source, Split(part, settings.held_out)) for part in ("train", "held_out"))

@@ -31,6 +31,8 @@ DEBUG_VARIABLE = "GPTLAB_DEBUG"
 class Terminated(KeyboardInterrupt):
     """SIGTERM: a scheduler or a person asked the process to end; everything is put away as with Ctrl-C."""
 
+    signal = signal.SIGTERM
+
 
 def main(
     settings: type[S], run: Callable[[S], object], arguments: Sequence[str] | None = None, *, prog: str | None = None
@@ -159,7 +161,8 @@ def report(error: BaseException, *, debug: bool) -> int:
     """Say on standard error what went wrong, with the notes that were added on the way; the exit code."""
     notes = [str(note) for note in getattr(error, "__notes__", [])]
     if isinstance(error, KeyboardInterrupt):
-        code, text = 143 if isinstance(error, Terminated) else 130, f"Stopped. {error}".rstrip()
+        # An interrupt knows which signal it is of where that is known (`Terminated`, `TrainingStopped`).
+        code, text = 128 + getattr(error, "signal", signal.SIGINT), f"Stopped. {error}".rstrip()
     elif is_for_users(error):
         code, text = 2, f"Error: {error}"
     elif isinstance(error, OSError) and error.errno is not None:

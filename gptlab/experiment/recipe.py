@@ -4,16 +4,20 @@ A recipe is a Python file with a function from settings to a `Recipe`. Nothing i
 need work first have `pre_cache`, and `gptlab.experiment.runner` does it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
 from gptlab.pipeline import SourcePipeline, pipeline
-from gptlab.pipeline.protocols import Benchmark, PreCached, SeekableSource, Source
+from gptlab.pipeline.pipelines import pre_cache
+from gptlab.pipeline.protocols import Benchmark, SeekableSource, Source
 from gptlab.training import TrainerConfig
 from gptlab.types import Generation, PackedSequence
+
+B = TypeVar("B")
+B_contra = TypeVar("B_contra", contravariant=True)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -43,8 +47,20 @@ class Writing(Protocol):
         """What the model writes."""
 
 
+class Trainable(Protocol[B_contra]):
+    """What is trained, as far as a recipe can be checked: batches go in. A complete one:
+
+    >>> class Twice:
+    ...     def forward(self, batches: Iterator[int]) -> Iterator[int]:
+    ...         return (2 * batch for batch in batches)
+    """
+
+    def forward(self, batches: Iterator[B_contra], /) -> Iterator[Any]:
+        """One output with a `loss` for each batch."""
+
+
 @attrs.frozen(kw_only=True, eq=False)
-class Recipe:
+class Recipe(Generic[B]):
     """Data, model and trainer, and what is done with the model at the end.
 
     Making one checks that the data fit the model: types, axes and dtypes, before a file is opened.
@@ -65,10 +81,10 @@ class Recipe:
         ContractError: the data do not fit the model.
     """
 
-    data: SeekableSource[Any]
-    model: Any
+    data: SeekableSource[B]
+    model: Trainable[B]
     trainer: TrainerConfig
-    held_out: Source[Any] | None = None
+    held_out: Source[B] | None = None
     evaluations: tuple[Evaluation, ...] = ()
     writing: Writing | None = None
     picture: Source[PackedSequence] | None = None
@@ -104,5 +120,4 @@ class Recipe:
         """Do all that is done once, in the order in which it is needed."""
         self.chain.pre_cache()
         for source in (self.held_out, self.picture, *(evaluation.data for evaluation in self.evaluations)):
-            if isinstance(source, PreCached):
-                source.pre_cache()
+            pre_cache(source)

@@ -63,7 +63,7 @@ FlatRunOptions = Annotated[RunOptions, tyro.conf.arg(name="")]
 """The annotation of a settings class's `run` field: on the command line `--resume`, not `--run.resume`."""
 
 
-def run(recipe: Recipe, settings: Any, options: RunOptions) -> RunDirectory:
+def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory:
     """Run a recipe to its end.
 
     Args:
@@ -116,7 +116,7 @@ def load_model(path: Path, *, recipe_file: Path | None = None, allow_changed_rec
     return load_from_dir(directory.path / "model", allow=("recipes",))
 
 
-def _begun(recipe: Recipe, config: Any, options: RunOptions) -> RunDirectory:
+def _begun(recipe: Recipe[Any], config: Any, options: RunOptions) -> RunDirectory:
     """A new run; where an equal one was interrupted while training, the person is told how to go on with that."""
     earlier = latest_unfinished(options.experiments, root_file(), config)
     directory = RunDirectory.create(
@@ -176,7 +176,7 @@ def _of_experiment(config: Any) -> dict[str, Any]:
     return {name: value for name, value in flat(config).items() if not name.startswith("run.")}
 
 
-def _trained(recipe: Recipe, session: Session) -> Any:
+def _trained(recipe: Recipe[Any], session: Session) -> Any:
     """The trained model: trained now, gone on with, or found where an earlier try came so far."""
     place = session.run.path / "model"
     if is_complete(place, SAVED):
@@ -207,14 +207,14 @@ def _trained(recipe: Recipe, session: Session) -> Any:
     return trained
 
 
-def _evaluated(recipe: Recipe, trained: Any) -> dict[str, Mapping[str, Real]]:
+def _evaluated(recipe: Recipe[Any], trained: Any) -> dict[str, Mapping[str, Real]]:
     figures: dict[str, Mapping[str, Real]] = {}
     for evaluation in recipe.evaluations:
         figures[evaluation.name] = evaluation.benchmark.calculate(evaluation.data, trained)
     return figures
 
 
-def _drawn(recipe: Recipe, trained: Any, session: Session) -> None:
+def _drawn(recipe: Recipe[Any], trained: Any, session: Session) -> None:
     total = 2 if recipe.picture is not None else 1
     progress("draw", 0, total, "pictures")
     plot_losses(session.run.metrics, session.run.plots / "loss.png")
@@ -224,7 +224,7 @@ def _drawn(recipe: Recipe, trained: Any, session: Session) -> None:
 
 
 def _told(
-    recipe: Recipe, session: Session, figures: Mapping[str, Mapping[str, Real]], samples: list[Generation]
+    recipe: Recipe[Any], session: Session, figures: Mapping[str, Mapping[str, Real]], samples: list[Generation]
 ) -> None:
     """The closing tables."""
     tables = [samples_table(samples), drops_table(session.observer.drops)]

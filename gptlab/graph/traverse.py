@@ -19,7 +19,7 @@ from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, say, track
 from gptlab.types import TokenizedDocument, Walk
 from gptlab.types.errors import refusal
-from gptlab.types.validators import at_least
+from gptlab.types.validators import at_least, satisfies
 
 LINK_DROPS = {
     "missing": "link to no document",
@@ -48,7 +48,13 @@ class TraverseLinks:
             read together with the training documents that they link to.
     """
 
-    policy: VisitPolicy
+    policy: VisitPolicy = attrs.field(
+        validator=satisfies(
+            lambda policy: callable(getattr(policy, "visit", None)),
+            "a policy, which has visit(graph, root, rng)",
+            "Give BreadthFirst() or another of gptlab.graph.policies.",
+        )
+    )
     seed: int = attrs.field(default=0, validator=at_least(0, "Any whole number from 0 on will do."), kw_only=True)
     budget: int = attrs.field(default=2048, validator=at_least(1, "Give Pack's seq_len, such as 2048."), kw_only=True)
     fill: bool = attrs.field(default=True, kw_only=True)

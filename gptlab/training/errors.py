@@ -1,6 +1,7 @@
 """What goes wrong in training."""
 
 from pathlib import Path
+from signal import SIGINT
 
 from gptlab.types.errors import FourPartError
 
@@ -17,14 +18,16 @@ class TrainingStopped(KeyboardInterrupt):
     Attributes:
         step: steps that are done.
         checkpoint: where training goes on from; None when the trainer has no directory.
+        signal: the signal that asked; its number and 128 make the program's exit code.
     """
 
-    def __init__(self, step: int, checkpoint: Path | None) -> None:
+    def __init__(self, step: int, checkpoint: Path | None, signal: int = SIGINT) -> None:
         saved = (
             f'Go on with TorchTrainer.load_checkpoint("{checkpoint}").train().'
             if checkpoint
             else "Nothing was saved: the trainer was given no directory."
         )
-        super().__init__(f"stopped after step {step}. {saved}")
+        super().__init__(f"Training stopped after step {step}. {saved}")
         self.step = step
         self.checkpoint = checkpoint
+        self.signal = signal

@@ -16,9 +16,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @attrs.define
 class StopRequest:
-    """Whether somebody asked to stop; anybody may set it."""
+    """Whether somebody asked to stop; anybody may set it.
+
+    Attributes:
+        asked: whether to stop.
+        signal: how it was asked, where it was by a signal.
+    """
 
     asked: bool = False
+    signal: int = signal.SIGINT
 
 
 @contextlib.contextmanager
@@ -44,8 +50,8 @@ def stop_on_signal() -> Iterator[StopRequest]:
             if handler is not None:  # None: set by C code, which Python can neither read nor put back
                 signal.signal(number, handler)
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.asked = True
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.asked, stop.signal = True, number
         restore()
 
     try:

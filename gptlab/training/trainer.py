@@ -182,6 +182,7 @@ class TorchTrainer(Generic[M]):
             state.step, state.tokens, state.seconds = position.step, position.tokens, position.seconds
             metrics_bytes = position.metrics_bytes or 0
             set_aside_after(self.directory, state.step)
+            remove_old(self.directory, self.cfg.keep_last)  # a kill may have left one half removed
             say(f"going on from step {state.step}: {self.resume}")
             if about["threads"] != torch.get_num_threads():
                 say(f"the checkpoint was made with {about['threads']} threads: results may differ in the last bits")
@@ -229,7 +230,7 @@ class TorchTrainer(Generic[M]):
                 progress("train", float(state.step), float(cfg.steps), "steps")
             checkpoint = self._save(state, metrics) if state.is_due(cfg.checkpoint_every) or stop.asked else None
             if stop.asked:
-                raise TrainingStopped(state.step, checkpoint)
+                raise TrainingStopped(state.step, checkpoint, stop.signal)
 
     def _gradients(self, state: TrainState[M], outputs: Iterator[Any]) -> tuple[float, float]:
         """The mean loss of the step's batches and the norm of its gradients, which are left on the parameters."""

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from programs import CORES, ROOT, SMALL, Ended, ended, environment, rubbish_of, runs_of, times_of, together, weights_of
+from programs import (
+    CORES,
+    ROOT,
+    SMALL,
+    Ended,
+    ended,
+    environment,
+    rubbish_of,
+    runs_of,
+    times_of,
+    together,
+    weights_of,
+)
 
 from gptlab.experiment import ExperimentError, load_model
 from gptlab.experiment.cli import names_of
