@@ -5,6 +5,3 @@ from gptlab.types.errors import FourPartError
 
 class SourceError(FourPartError):
     """Bad input: a file, folder or field that a source cannot read documents from."""
-
-
-source_error = SourceError

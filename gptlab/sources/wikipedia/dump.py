@@ -12,14 +12,15 @@ from pathlib import Path
 
 import attrs
 
+from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop
-from gptlab.sources.errors import source_error
+from gptlab.sources.errors import SourceError
 from gptlab.sources.wikipedia.export import Page, read_export
 from gptlab.sources.wikipedia.opening import open_raw
 from gptlab.sources.wikipedia.redirects import KIND, Redirects, build_redirects, title_hash
 from gptlab.sources.wikipedia.siteinfo import SiteInfo, prefixes
 from gptlab.sources.wikipedia.wikitext import Converter
-from gptlab.storage import LOCATION
+from gptlab.storage import LOCATION, FromMapping
 from gptlab.types import Document, DocumentId
 from gptlab.types.records import Flag
 
@@ -32,8 +33,8 @@ _EDITION = "1"
 def _namespaces(value: object) -> frozenset[int]:
     if isinstance(value, (set, frozenset, list, tuple)) and value and all(isinstance(each, int) for each in value):
         return frozenset(value)
-    raise source_error(
-        "WikipediaDump.namespaces", got=repr(value), wanted="a set of namespace numbers", do="give {0} for articles"
+    raise SourceError(
+        "WikipediaDump.namespaces", got=repr(value), wanted="a set of namespace numbers", do="Give {0} for articles."
     )
 
 
@@ -107,6 +108,9 @@ class WikipediaDump:
                     yield _document(identity, page, convert, site)
         finally:
             left_out.report()
+
+    __or__ = then
+    initialize = FromMapping()
 
     def _table(self) -> Path:
         key = f"{self.content_fingerprint()} {sorted(self.namespaces)}"

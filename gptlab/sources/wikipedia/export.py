@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.pipeline.observe import drop, say
-from gptlab.sources.errors import SourceError, source_error
+from gptlab.sources.errors import SourceError
 from gptlab.sources.wikipedia.opening import Truncated, read_chunks
 from gptlab.sources.wikipedia.siteinfo import Namespace, SiteInfo
 
@@ -76,12 +76,12 @@ def read_export(
 def _report_cut(reader: "_Reader", done: int, quiet: bool) -> None:
     if not reader.started:
         got = "an empty file" if not reader.characters else "text that is no XML"
-        raise source_error(reader.path, got=got, wanted=WANTED, do="check the path, or download the dump again")
+        raise SourceError(reader.path, got=got, wanted=WANTED, do="Check the path, or download the dump again.")
     after = f'after page {done:,} "{reader.last_title}"'
     where = f"{after}, {reader.characters:,} characters into the XML"
     if not done:
         got = "a dump that is cut off before its first complete page"
-        raise source_error(reader.path, got=got, wanted=WANTED, do="download the dump again")
+        raise SourceError(reader.path, got=got, wanted=WANTED, do="Download the dump again.")
     if quiet:
         return
     say(f"{reader.path} is cut off {where}; its {done:,} complete pages are used")
@@ -123,7 +123,7 @@ def _encoding(start: bytes, path: Path) -> str:
         return codecs.lookup(name).name
     except LookupError:
         wanted = "UTF-8, UTF-16 with a byte-order mark, or a declared encoding that Python knows"
-        raise source_error(path, got=f"the encoding {name!r}", wanted=wanted, do="convert it to UTF-8") from None
+        raise SourceError(path, got=f"the encoding {name!r}", wanted=wanted, do="Convert it to UTF-8.") from None
 
 
 class _Reader:
@@ -167,20 +167,20 @@ class _Reader:
         if self.last_title:
             where += f', after page "{self.last_title}"'
         if not self.started:
-            return source_error(where, got=f"text that is no XML ({reason})", wanted=WANTED, do="check the path")
-        do = "download the dump again and compare its checksum with the one published beside it"
-        return source_error(where, got=f"damaged XML: {error}", wanted="well-formed XML", do=do)
+            return SourceError(where, got=f"text that is no XML ({reason})", wanted=WANTED, do="Check the path.")
+        do = "Download the dump again and compare its checksum with the one published beside it."
+        return SourceError(where, got=f"damaged XML: {error}", wanted="well-formed XML", do=do)
 
     def _doctype(self, name: str, *_: object) -> None:
         if name.lower() == "html":
-            got, do = "an HTML page", "download the dump itself, not the page that links to it"
+            got, do = "an HTML page", "Download the dump itself, not the page that links to it."
         else:
-            got, do = "a document type declaration (DTD)", "use an export made by MediaWiki: those have none"
-        raise source_error(self.path, got=got, wanted=WANTED, do=do)
+            got, do = "a document type declaration (DTD)", "Use an export made by MediaWiki: those have none."
+        raise SourceError(self.path, got=got, wanted=WANTED, do=do)
 
     def _entity(self, name: str, *_: object) -> None:
-        do = "use an export made by MediaWiki: those have none"
-        raise source_error(self.path, got=f"a declaration of the entity {name!r}", wanted=WANTED, do=do)
+        do = "Use an export made by MediaWiki: those have none."
+        raise SourceError(self.path, got=f"a declaration of the entity {name!r}", wanted=WANTED, do=do)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(":")[2]
@@ -199,7 +199,7 @@ class _Reader:
     def _root(self, local: str, attributes: dict[str, str]) -> None:
         if local != "mediawiki":
             got = "an HTML page" if local.lower() == "html" else f"XML whose root is <{local}>"
-            raise source_error(self.path, got=got, wanted=WANTED, do="download the dump itself, in XML")
+            raise SourceError(self.path, got=got, wanted=WANTED, do="Download the dump itself, in XML.")
         self.started = True
         self._site_fields["language"] = attributes.get("xml:lang", "en")
 

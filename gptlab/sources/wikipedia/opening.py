@@ -6,19 +6,19 @@ compression.
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import IO
 
 from gptlab.pipeline.observe import progress
-from gptlab.sources.errors import source_error
+from gptlab.sources.errors import SourceError
 
 CHUNK = 1 << 18
 """Bytes of XML per read: parsing speed is flat from 64 KiB on, memory is not."""
 
-_AGAIN = "download the file again and compare its checksum with the one published beside it"
+_AGAIN = "Download the file again and compare its checksum with the one published beside it."
 
 
 class Truncated(Exception):  # noqa: N818 - not an error to the user: it becomes a message
@@ -40,22 +40,22 @@ def read_chunks(path: Path, task: str = "read dump") -> Generator[bytes, None, N
             progress(task, min(raw.tell(), total), total, "bytes")
 
 
-def open_raw(path: Path) -> IO[bytes]:
+def open_raw(path: Path) -> io.BufferedReader:
     """The file as it is on disk, or an error that says what is wrong with the path."""
     wanted = "a MediaWiki XML export, plain or compressed with bz2, gzip or xz"
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise source_error(path, got="no such file", wanted=wanted, do="check the path for a typing error") from None
+        raise SourceError(path, got="no such file", wanted=wanted, do="Check the path for a typing error.") from None
     except IsADirectoryError:
-        raise source_error(path, got="a folder", wanted=wanted, do="name the file inside it") from None
+        raise SourceError(path, got="a folder", wanted=wanted, do="Name the file inside it.") from None
     except OSError as error:
-        raise source_error(
-            path, got=str(error), wanted="a file that may be read", do="check its permissions"
+        raise SourceError(
+            path, got=str(error), wanted="a file that may be read", do="Check its permissions."
         ) from None
 
 
-def _decompressed(raw: IO[bytes]) -> IO[bytes]:
+def _decompressed(raw: io.BufferedReader) -> io.BufferedIOBase:
     magic = raw.read(6)
     raw.seek(0)
     if magic.startswith(b"BZh"):
@@ -67,12 +67,12 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
     return raw
 
 
-def _read(stream: IO[bytes], path: Path) -> bytes:
+def _read(stream: io.BufferedIOBase, path: Path) -> bytes:
     """One chunk: of a compressed stream as much as one block gives, so that nothing before a fault is lost."""
     try:
-        return stream.read1(CHUNK) if hasattr(stream, "read1") else stream.read(CHUNK)
+        return stream.read1(CHUNK)
     except EOFError:
         raise Truncated from None
     except (OSError, zlib.error, lzma.LZMAError) as error:
         wanted = "a compressed stream without damage"
-        raise source_error(path, got=f"damaged compression ({error})", wanted=wanted, do=_AGAIN) from None
+        raise SourceError(path, got=f"damaged compression ({error})", wanted=wanted, do=_AGAIN) from None

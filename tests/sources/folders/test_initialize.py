@@ -14,6 +14,7 @@ from gptlab.sources import (
     PythonPackages,
     SourceError,
     TextFiles,
+    WikipediaDump,
 )
 from gptlab.sources.linked_facts import LinkedFacts
 from gptlab.storage import StorageError, to_config
@@ -27,6 +28,7 @@ SOURCES = [
     PythonPackages(("attrs",)),
     PythonDocumentation(),
     ArticleFolder(WIKI),
+    WikipediaDump(path=Path("wiki.xml.bz2"), namespaces={0, 14}),
     WIKI,
     LinkedFacts(WIKI),
     ROWS,
