@@ -1,7 +1,7 @@
 """Arrays for jaxtyping annotations: numpy and torch, every dtype that jaxtyping names and the library has.
 
-Numbers are finite and of moderate size unless asked otherwise: a stage that adds need not survive an overflow. torch is
-imported only for an annotation that names it.
+Numbers are finite and of moderate size unless asked otherwise: a stage that adds need not survive an overflow.
+torch is imported only for an annotation that names it.
 """
 
 import functools

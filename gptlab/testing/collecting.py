@@ -58,8 +58,8 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
 def _looks_like_a_stage(function: Any) -> bool:
     """Whether it is meant as one: it takes and gives streams, rightly annotated or not."""
     hints = getattr(function, "__annotations__", {})
-    *taken, given = [hint for name, hint in hints.items() if name != "return"][:1] + [hints.get("return")]
-    return bool(taken) and _is_stream(taken[0]) and _is_stream(given)
+    taken = [hint for name, hint in hints.items() if name != "return"]
+    return bool(taken) and _is_stream(taken[0]) and _is_stream(hints.get("return"))
 
 
 def _is_stream(hint: Any) -> bool:

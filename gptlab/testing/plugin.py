@@ -1,12 +1,12 @@
 """`pytest --gptlab recipes/ my_stages/`: every part in these folders is put to its laws, with no test file written.
 
-pytest loads this file in every session, so it imports nothing but pytest: neither gptlab, whose import hooks a session
-may want to install first, nor Hypothesis, nor torch. All else happens once `--gptlab` is given.
+pytest loads this file in every session, so it imports nothing but pytest: neither gptlab, whose import hooks a
+session may want to install first, nor Hypothesis, nor torch. All else happens once `--gptlab` is given.
 """
 
 import ast
 import functools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return module
 
 
-@pytest.hookimpl(specname="pytest_collect_file", wrapper=True)
-def pytest_collect_file_beside_doctest(file_path: Path, parent: pytest.Collector) -> Generator[None, Any, Any]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_make_collect_report(collector: Any) -> None:
     """doctest takes `__test__` for a dictionary of further tests and fails on a bool: hide it while it looks."""
-    found = yield
-    if not parent.config.getoption("doctestmodules", default=False) or file_path.suffix != ".py":
-        return found
-    for node in found if isinstance(found, list) else [found]:
-        if type(node).__name__ == "DoctestModule" and "__test__" in read_marks(file_path):
-            node.collect = functools.partial(_collect_without_mark, node, node.collect)
-    return found
+    if type(collector).__name__ == "DoctestModule" and "__test__" in read_marks(collector.path):
+        collector.collect = functools.partial(_collect_without_mark, collector, collector.collect)
 
 
 def _collect_without_mark(node: Any, collect: Callable[[], Iterable[Any]]) -> Iterator[Any]:

@@ -57,7 +57,7 @@ def difference(left: Held, right: Held, path: str = "it") -> str:
     return f"{path} is {_summary(left)} and {_summary(right)}"
 
 
-def _held(value: Any, above: frozenset[int]) -> Held:
+def _held(value: Any, above: frozenset[int]) -> Held:  # noqa: PLR0911  (a table of cases)
     kind = type(value).__name__
     if value is None or isinstance(value, bool | int | str | bytes | PurePath):
         return Held(kind, value)
@@ -111,9 +111,10 @@ def _is_tensor(value: Any) -> bool:
 def _tensor(value: Any) -> Held:
     import torch  # noqa: PLC0415  (loaded already: here is a tensor)
 
-    flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    flat = torch.empty(value.numel(), dtype=value.dtype)  # contiguous, as not every view of one number is
+    flat.copy_(value.detach().reshape(-1))
     kind = f"Tensor of {str(value.dtype).removeprefix('torch.')}, shape {tuple(value.shape)}"
-    return Held(kind, flat.numpy().tobytes())
+    return Held(kind, flat.view(torch.uint8).numpy().tobytes())
 
 
 def _summary(held: Held) -> str:

@@ -1,8 +1,8 @@
 """Text as it really comes: what Unicode allows and people forget.
 
 Half surrogate pairs are left out unless asked for: they are no Unicode text, no file holds them, and most libraries
-refuse them. Everything else is fair: combining marks, both directions, zero-width characters, letters whose upper case
-is two letters, emoji of several code points, line ends that are not `\\n`.
+refuse them. Everything else is fair: combining marks, both directions, zero-width characters, letters whose upper
+case is two letters, emoji of several code points, line ends that are not `\\n`.
 """
 
 import functools

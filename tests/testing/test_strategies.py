@@ -100,7 +100,7 @@ ANNOTATIONS: list[Any] = [
     *(Literal["a", 3], int | None, int | str | None, tuple[int, ...], tuple[int, str], list[list[int]]),
     *(set[str], frozenset[Literal["x", "y"]], dict[str, int], Mapping[str, Sequence[int]], collections.deque[int]),
     *(Collection[str], collections.OrderedDict[str, int], collections.Counter[str]),
-    *(Pair, Box[int], Box[str | None], Nested, Point, Tree, Small, list[Pair], tuple[Pair, int], Pair | int),
+    *(Pair, Box[int], Box[str | None], Nested, Point, Small, list[Pair], tuple[Pair, int], Pair | int),
     Float32[np.ndarray, ""],
     Float32[np.ndarray, "batch seq"] | None,
     Float[np.ndarray, "*batch n 2*n+1"],
@@ -173,7 +173,13 @@ def test_examples_shrink_to_the_smallest() -> None:
     assert len(corpus) == 1 and len(corpus[0].links) == 1
 
 
+def test_a_record_that_holds_itself_ends() -> None:
+    tree = find(strategy_for(Tree), lambda tree: tree.parent is not None and len(tree.children) == 1)
+    assert tree == Tree(0, [Tree(0, [])], Tree(0, []))
+
+
 def test_what_a_record_refuses_is_not_drawn() -> None:
+    @settings(max_examples=10)
     @given(strategy_for(Small))
     def small(value: Small) -> None:
         assert abs(value.number) < 10
@@ -182,7 +188,9 @@ def test_what_a_record_refuses_is_not_drawn() -> None:
 
 
 def test_floats_are_finite_unless_asked() -> None:
-    assert np.isnan(find(strategy_for(Float32[np.ndarray, "n"], nonfinite=True), lambda a: bool(np.isnan(a).any()))).any()
+    assert np.isnan(
+        find(strategy_for(Float32[np.ndarray, "n"], nonfinite=True), lambda a: bool(np.isnan(a).any()))
+    ).any()
 
     @given(strategy_for(Float32[np.ndarray, "n"]))
     def finite(array: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """The laws that a Protocol cannot say, as functions that find the smallest input which breaks one.
 
-Every `check_...` puts a value to all laws of its kind and returns which held and which did not apply, and why. A broken
-law is an `AssertionError` that says the law in one sentence and shows the input.
+Every `check_...` puts a value to all laws of its kind and returns which held and which did not apply, and why. A
+broken law is an `AssertionError` that says the law in one sentence and shows the input.
 """
 
 from gptlab.testing.laws.benchmark import BENCHMARK_LAWS, check_benchmark

@@ -100,7 +100,7 @@ def search(inputs: st.SearchStrategy[Any], tried: Callable[[Any], None], max_exa
         except NotApplicable:
             reject()
 
-    test: Any = lambda stream: one(stream)  # noqa: E731  (run-time checks would change the signature of a `def`)
+    test: Any = lambda stream: one(stream)  # noqa: E731, PLW0108  (run-time checks would change the signature of a `def`)
     searching = settings(
         max_examples=max_examples,
         deadline=None,

@@ -3,7 +3,6 @@
 import gc
 import inspect
 import itertools
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -81,7 +80,9 @@ def deterministic(law: Law, example: Example, most: int) -> None:
     )
 
 
-def _same(law: Law, source: Any, left: list[Content], right: list[Content], what: str, do: str) -> None:
+def _same(  # noqa: PLR0917
+    law: Law, source: Any, left: list[Content], right: list[Content], what: str, do: str
+) -> None:
     if left == right:
         return
     got = difference(snapshot_list(left), snapshot_list(right), "item ")
@@ -169,9 +170,9 @@ class _closable:  # noqa: N801
 def _files() -> set[str]:
     """What is open: descriptor and path."""
     found = set()
-    for name in os.listdir(_DESCRIPTORS) if _DESCRIPTORS.exists() else []:
+    for link in list(_DESCRIPTORS.iterdir()) if _DESCRIPTORS.exists() else []:
         try:
-            found.add(f"{name} {os.readlink(_DESCRIPTORS / name)}")
+            found.add(f"{link.name} {link.readlink()}")
         except OSError:  # the listing's own, closed by now
             continue
     return found
