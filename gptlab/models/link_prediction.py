@@ -60,6 +60,7 @@ class TwoTowers(nn.Module):
     def forward(
         self, linkers: Int[Tensor, "batch tokens"], targets: Int[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch"]:
+        """A logit for each pair; tokens of -1 are none."""
         left, right = self.linker(self._bag(linkers)), self.target(self._bag(targets))
         scores: Tensor = (left * right).sum(dim=-1) / left.shape[-1] ** 0.5 + self.bias
         return scores

@@ -39,6 +39,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch seq width"], rotation: Rotation, attend: Attend
     ) -> Float[Tensor, "batch seq width"]:
+        """What each token gathers from those that `attend` lets it see."""
         batch, seq, width = x.shape
         by_head = self.qkv(x).view(batch, seq, -1, self.size).transpose(1, 2)
         queries, keys, values = by_head.split([self.heads, self.key_heads, self.key_heads], dim=1)
@@ -59,6 +60,7 @@ class Mlp(nn.Module):
         self.project = nn.Linear(hidden, cfg.width, bias=False)
 
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
+        """Each token by itself."""
         x = self.expand(x)
         if self.is_gated:
             gate, x = x.chunk(2, dim=-1)
@@ -79,6 +81,7 @@ class ShortConv(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch seq width"], documents: Int[Tensor, "batch seq"]
     ) -> Float[Tensor, "batch seq width"]:
+        """Each token with a learned share of those before it in its document."""
         out = x + x * self.weight[0]
         for back in range(1, min(len(self.weight), x.shape[1])):
             is_same = (documents[:, back:] == documents[:, :-back]).unsqueeze(-1)
@@ -105,6 +108,7 @@ class Block(nn.Module):
         rotation: Rotation,
         attend: Attend,
     ) -> Float[Tensor, "batch seq width"]:
+        """Mix along the document, attend, and think; each adds to the stream."""
         normed = self.attention_norm(x)
         if self.conv is not None:
             normed = self.conv(normed, documents)

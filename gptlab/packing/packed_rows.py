@@ -13,10 +13,9 @@ import attrs
 
 from gptlab.packing.row_store import RowStore, write_rows
 from gptlab.pipeline import source_of, then
-from gptlab.pipeline.observe import Drops, drop, observer, say, track, watching
+from gptlab.pipeline.observe import say, track
 from gptlab.pipeline.protocols import HasAxes, PreCached, Source
-from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, new_directory
-from gptlab.storage.jsonfiles import pretty_json, read_json
+from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, keeping_drops, new_directory, tell_drops
 from gptlab.types import PackedSequence
 
 _KIND = "packed-rows-1"  # the number goes up when packing changes, so that old rows are made again
@@ -51,12 +50,9 @@ class PackedRows:
         self._opened.clear()
         if isinstance(self.rows, PreCached):
             self.rows.pre_cache()
-        with new_directory(self.directory, kind=_KIND) as directory:
-            with watching(Drops(onward=observer())) as drops:
-                rows = track(self.rows.get_data_generator(), "pack rows", unit="rows")
-                summary = write_rows(rows, directory)
-            told = {reason: [count, drops.examples[reason]] for reason, count in drops.counts.items()}
-            (directory / "drops.json").write_text(pretty_json(told), encoding="utf-8")
+        with new_directory(self.directory, kind=_KIND) as directory, keeping_drops(directory):
+            rows = track(self.rows.get_data_generator(), "pack rows", unit="rows")
+            summary = write_rows(rows, directory)
         say(f"Packed {summary}.")
         self._opened.append(RowStore.open(self.directory))
 
@@ -99,6 +95,5 @@ class PackedRows:
         """Open rows that an earlier run made, and tell again what it dropped."""
         store = RowStore.open(self.directory)
         say(f"Found {store.summary}, in {self.directory}.")
-        for reason, (count, example) in read_json(self.directory / "drops.json").items():
-            drop(reason, count=count, example=example)
+        tell_drops(self.directory)
         self._opened.append(store)

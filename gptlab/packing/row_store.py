@@ -119,8 +119,8 @@ def write_rows(rows: Iterable[PackedSequence], directory: Path, *, shard_tokens:
             "packed rows",
             got="no rows at all",
             wanted="at least one",
-            do="Look at what was dropped, and whether the source holds documents: one part of a Split (`held_out`) has none "
-            "when its share is 0 or 1, or the source has only a few.",
+            do="Look at what was dropped, and whether the source holds documents: a part of a Split (`held_out`) has "
+            "none when its share is 0 or 1, or the source has only a few.",
         )
     if waiting:
         _write_shard(directory, shards, waiting, numbers, reasons)

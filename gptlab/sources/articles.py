@@ -22,9 +22,9 @@ import attrs
 import numpy as np
 
 from gptlab.pipeline import then
-from gptlab.pipeline.observe import Drops, drop, observer, track, watching
+from gptlab.pipeline.observe import drop, track
 from gptlab.pipeline.protocols import Source
-from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, new_directory, pretty_json, read_json
+from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, keeping_drops, new_directory, tell_drops
 from gptlab.types import Document, DocumentId, Link, document_id
 
 LONGEST_NAME = 255
@@ -32,7 +32,6 @@ LONGEST_NAME = 255
 LARGEST_FOLDER = 1000
 """Files in one folder; a second folder of the same letters follows."""
 _STORED_AS = "articles-2"  # the number goes up when what is stored changes
-_DROPS = "drops.json"
 _UNSAFE = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\u2028\u2029]|^[ .~-]|[ .]$')
 _DEVICES = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)")
 _CUT_ESCAPE = re.compile(r"%[0-9A-F]?$")
@@ -95,15 +94,11 @@ class ArticleFolder:
         """
         if not is_complete(self.directory, _STORED_AS):
             self._told.append(True)
-            with new_directory(self.directory, kind=_STORED_AS) as directory:
-                with watching(Drops(onward=observer())) as drops:
-                    _write_folder(directory, self.documents.get_data_generator())
-                told = {reason: [count, drops.examples[reason]] for reason, count in drops.counts.items()}
-                (directory / _DROPS).write_text(pretty_json(told), encoding="utf-8")
+            with new_directory(self.directory, kind=_STORED_AS) as directory, keeping_drops(directory):
+                _write_folder(directory, self.documents.get_data_generator())
         elif not self._told:
             self._told.append(True)
-            for reason, (count, example) in read_json(self.directory / _DROPS).items():
-                drop(reason, count=count, example=example)
+            tell_drops(self.directory)
 
     @cached_property
     def _told(self) -> list[bool]:
