@@ -9,7 +9,7 @@ those of gptlab and of packages that the caller allows are made.
 import collections.abc
 import enum
 import typing
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any, Literal
@@ -17,35 +17,19 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 from cattrs import Converter
-from cattrs.errors import (
-    AttributeValidationNote,
-    BaseValidationError,
-    CattrsError,
-    ForbiddenExtraKeysError,
-    IterableValidationError,
-    IterableValidationNote,
-)
+from cattrs.errors import CattrsError, IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
-from gptlab.storage.errors import StorageError
+from gptlab.storage.explain import RefusedError, explained
 from gptlab.storage.hints import field_hints, is_protocol, is_union, item_hint, members
 from gptlab.storage.jsonfiles import check_depth
 from gptlab.storage.names import import_from_nested_path, name_of, nearest
-from gptlab.types.errors import FourPartError
 
 Restore = Callable[[dict[str, Any]], Any]
 """Makes the value of an object with the key "saved" or "array", which lies in files beside the configuration."""
 
 _SEQUENCES = (tuple, list, collections.abc.Sequence, collections.abc.Collection)
 _ATOMS = (bool, int, float, str, type(None))
-
-
-class RefusedError(ValueError):
-    """One value that does not fit; its path is added on the way up."""
-
-    def __init__(self, got: str, wanted: str, do: str = "Correct the value, or remove it for the default.") -> None:
-        super().__init__(got, wanted, do)
-        self.got, self.wanted, self.do = got, wanted, do
 
 
 def from_config(data: Any, *, kind: Any = Any, allow: tuple[str, ...] = ()) -> Any:
@@ -78,10 +62,7 @@ def decode(data: Any, restore: Restore, allow: tuple[str, ...], where: str = "co
         check_depth(data)
         return _Reading(restore, allow).converter.structure(data, kind)
     except (ValueError, TypeError, CattrsError) as error:
-        causes = list(_causes(error, (where,)))
-        # A misspelled field is unknown, and another is missing for it: the first says more.
-        path, cause = next((each for each in causes if isinstance(each[1], ForbiddenExtraKeysError)), causes[0])
-        raise _explained(".".join(path), cause) from error
+        raise explained(error, where) from error
 
 
 class _Reading:
@@ -294,36 +275,3 @@ def _no_files(data: dict[str, Any]) -> Any:
     raise RefusedError(
         "a reference to saved files", "a configuration by itself", "Use load_from_dir on its directory."
     )
-
-
-def _causes(error: BaseException, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], BaseException]]:
-    """The faults inside cattrs' groups, each with the path to it."""
-    if not isinstance(error, BaseValidationError):
-        if isinstance(error, ForbiddenExtraKeysError):
-            path = (*path, sorted(error.extra_fields)[0])
-        yield path, error
-        return
-    for inner in error.exceptions:
-        steps = [
-            note.name if isinstance(note, AttributeValidationNote) else str(note.index)
-            for note in getattr(inner, "__notes__", [])
-            if isinstance(note, AttributeValidationNote | IterableValidationNote)
-        ]
-        yield from _causes(inner, (*path, *steps[:1]))
-
-
-def _explained(where: str, error: BaseException) -> StorageError:
-    if isinstance(error, ForbiddenExtraKeysError):
-        name = sorted(error.extra_fields)[0]
-        known = [field.alias for field in attrs.fields(error.cl) if field.init]
-        return StorageError(
-            where, got="an unknown field", wanted=f"a field of {name_of(error.cl)}", do=nearest(name, known)
-        )
-    if isinstance(error, KeyError):
-        return StorageError(where, got="nothing", wanted="a value: the field has no default", do="Add it.")
-    if isinstance(error, RefusedError):
-        return StorageError(where, got=error.got, wanted=error.wanted, do=error.do)
-    if isinstance(error, FourPartError):
-        return StorageError(where, got=f"{error.where}: {error.got}", wanted=error.wanted, do=error.do)
-    do = "Correct the value, or remove it for the default."
-    return StorageError(where, got=str(error), wanted="a value that its class accepts", do=do)

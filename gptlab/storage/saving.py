@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from gptlab import __version__
-from gptlab.storage.decode import RefusedError, decode
+from gptlab.storage.decode import decode
 from gptlab.storage.directories import new_directory, verify
 from gptlab.storage.encode import encode, saves_itself
 from gptlab.storage.errors import StorageError
+from gptlab.storage.explain import RefusedError
 from gptlab.storage.jsonfiles import pretty_json, read_json
 from gptlab.storage.manifest import MANIFEST
 from gptlab.storage.names import import_from_nested_path, name_of
