@@ -56,9 +56,7 @@ def test_a_file_that_is_no_utf8_is_dropped_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["", "/etc/*", "../*.txt"])
 def test_patterns_stay_in_the_folder(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(
-        SourceError, match=r"TextFiles\.pattern\n  got .*\n  wanted  a pattern for .*\n  Write it"
-    ):
+    with pytest.raises(SourceError, match=r"TextFiles\.pattern\n  got .*\n  wanted  a pattern for .*\n  Write it"):
         TextFiles(tmp_path, pattern)
 
 
@@ -67,9 +65,7 @@ def test_missing_folders_and_empty_ones_are_clear_errors(tmp_path: Path) -> None
         SourceError, match=r"TextFiles\(.*nowhere\)\n  got     nothing there\n  wanted  a folder\n  Check"
     ):
         next(TextFiles(tmp_path / "nowhere").get_data_generator())
-    with pytest.raises(
-        SourceError, match=r"got     no file that fits '\*\*/\*\.txt'\n  wanted  one or more\n  Give"
-    ):
+    with pytest.raises(SourceError, match=r"got     no file that fits '\*\*/\*\.txt'\n  wanted  one or more\n  Give"):
         next(TextFiles(tmp_path).get_data_generator())
 
 
@@ -91,9 +87,7 @@ def test_python_carries_enough_text_to_train_on() -> None:
 
 def test_python_without_its_documentation_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(
-        SourceError, match=r"no module pydoc_data\.topics in (.|\n)*Give a folder of text files"
-    ):
+    with pytest.raises(SourceError, match=r"no module pydoc_data\.topics in (.|\n)*Give a folder of text files"):
         next(PythonDocumentation().get_data_generator())
 
 
