@@ -70,7 +70,7 @@ def _is_stream(hint: Any) -> bool:
 class MarkedModule(pytest.Module):
     """A module with `__test__ = True`."""
 
-    def collect(self) -> Iterator[pytest.Collector]:  # type: ignore[override]
+    def collect(self) -> Iterator[pytest.Collector]:
         """One node for each part."""
         module: ModuleType = self.obj
         if not isinstance(getattr(module, "__test_name__", None), str):

@@ -125,13 +125,14 @@ def tokenized_corpora(
 @composite
 def walks(draw: Draw, max_size: int = 5, vocab_size: int = VOCAB_SIZE, max_tokens: int = 12) -> Walk:
     """A walk over some documents of a corpus, reached in any order."""
-    return draw(
+    drawn: list[Walk] = draw(
         walk_streams(min_size=1, max_size=1, documents=max_size, vocab_size=vocab_size, max_tokens=max_tokens)
-    )[0]
+    )
+    return drawn[0]
 
 
 @composite
-def walk_streams(
+def walk_streams(  # noqa: PLR0917
     draw: Draw,
     min_size: int = 0,
     max_size: int = 4,
@@ -150,11 +151,12 @@ def walk_streams(
 @composite
 def packed_sequences(draw: Draw, seq_len: int | None = None, vocab_size: int = VOCAB_SIZE) -> PackedSequence:
     """A training row; `seq_len` is small when not given."""
-    return draw(row_streams(1, 1, seq_len, vocab_size))[0]
+    drawn: list[PackedSequence] = draw(row_streams(1, 1, seq_len, vocab_size))
+    return drawn[0]
 
 
 @composite
-def row_streams(
+def row_streams(  # noqa: PLR0917
     draw: Draw,
     min_size: int = 0,
     max_size: int = 4,

@@ -164,7 +164,9 @@ def scope_arrays(hints: Collection[Any]) -> list[Any]:
 
 
 @composite
-def value(draw: Draw, hint: Any, scope: Scope, at_top: bool = False) -> Any:
+def value(  # noqa: PLR0911  (a table of cases)
+    draw: Draw, hint: Any, scope: Scope, at_top: bool = False
+) -> Any:
     """A value at one place. The first alternatives are what shrinking ends with."""
     hint = strip(hint)
     entry = entry_for(typing.get_origin(hint) or hint)

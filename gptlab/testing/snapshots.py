@@ -92,9 +92,15 @@ def _parts(value: Any) -> Mapping[str, Any] | None:
         return {name: getattr(value, name, None) for name in value.__dataclass_fields__}
     if hasattr(value, "_fields"):
         return {name: getattr(value, name) for name in value._fields}
-    if type(value).__eq__ is object.__eq__ and hasattr(value, "__dict__"):
+    if compares_by_identity(value) and hasattr(value, "__dict__"):
         return dict(vars(value))
     return None
+
+
+def compares_by_identity(value: Any) -> bool:
+    """Whether a value is equal to itself alone."""
+    equal: Any = type(value).__eq__
+    return equal is object.__eq__
 
 
 def _numpy(value: Any, above: frozenset[int]) -> Held:

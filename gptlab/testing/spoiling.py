@@ -1,7 +1,8 @@
 """Near-misses: values that are almost of an annotation, and always fail its run-time check.
 
-One thing is wrong in each: a dtype, a rank, one axis of one field, one field, the kind of a container, the type
-of its elements. What by chance is right after all (an axis may have any size where nothing else names it) is drawn again.
+One thing is wrong in each: a dtype, a rank, one axis of one field, one field, the kind of a container, the type of
+its elements. What by chance is right after all (an axis may have any size where nothing else names it) is drawn
+again.
 """
 
 import copy

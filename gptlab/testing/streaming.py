@@ -43,4 +43,5 @@ def streams(
     arrays = scope_arrays(hints) if entry is None else []
     shared = draw(sizes(arrays, axes or {}, {}, limits)).named
     item = strategy_for(hint, axes=axes, limits=limits, shared=shared)
-    return draw(st.lists(item, min_size=min_size, max_size=max_size))
+    drawn: list[Any] = draw(st.lists(item, min_size=min_size, max_size=max_size))
+    return drawn

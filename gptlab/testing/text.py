@@ -50,7 +50,7 @@ def nasty_text(*, max_size: int = 40, surrogates: bool = False) -> st.SearchStra
         max_size: characters in the parts that are drawn one by one.
         surrogates: whether half surrogate pairs may stand in it.
     """
-    characters = st.characters() if surrogates else st.characters(exclude_categories=("Cs",))
+    characters = st.characters() if surrogates else st.characters(codec="utf-8")
     plain = st.text(characters, max_size=max_size)
     pieces = st.lists(st.sampled_from(NASTY) | st.text(characters, max_size=3), max_size=6).map("".join)
     return st.text(st.sampled_from("ab \n"), max_size=max_size) | pieces | plain

@@ -72,8 +72,8 @@ So work on a copy. All laws hold:
 >>> first_broken_law(Pairs())
 holds: types, lazy, deterministic, input_untouched, yields_kept, chunking, exceptions, close
 
-But there is one bug more, which no general law can see, since a stage may drop what it likes: of three lines the third
-is lost. Say what *this* stage must do, with inputs from the same strategies. Hypothesis shows the smallest:
+But there is one bug more, which no general law can see, since a stage may drop what it likes: of three lines the
+third is lost. Say what *this* stage must do, with inputs from the same strategies. Hypothesis shows the smallest:
 
 >>> from hypothesis import find, settings
 >>> from gptlab.testing import streams
@@ -105,6 +105,6 @@ holds: types, lazy, deterministic, input_untouched, yields_kept, chunking, excep
 ...     print("nothing is lost")
 nothing is lost
 
-In a file of your own none of this needs a test. Write `__test__ = True` and `__test_name__ = "my stages"` at its top, and
-`pytest --gptlab my_stages/` puts every stage, source, model, tokenizer, trainer and benchmark in it to its laws.
+In a file of your own none of this needs a test. Write `__test__ = True` and `__test_name__ = "my stages"` at its
+top, and `pytest --gptlab my_stages/` puts every stage, source, model, tokenizer, trainer and benchmark in it to its laws.
 '''

@@ -1,3 +1,4 @@
+# ruff: noqa: UP028, PLW2901, RUF012, SIM115, B007
 """For each law one part that breaks it, and only in the way that the law is about."""
 
 import copy

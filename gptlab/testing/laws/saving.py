@@ -13,7 +13,7 @@ from gptlab.pipeline.place import name_of
 from gptlab.storage import StorageError, from_config, load_from_dir, save_to_dir, to_config
 from gptlab.testing.errors import broken
 from gptlab.testing.laws.law import Law, NotApplicable
-from gptlab.testing.snapshots import difference, snapshot
+from gptlab.testing.snapshots import compares_by_identity, difference, snapshot
 
 
 def saved(law: Law, part: Any) -> list[tuple[str, Any]]:
@@ -90,7 +90,7 @@ def _refuse_what_nobody_saves(law: Law, part: Any) -> None:
 
 
 def _is_equal(law: Law, part: Any, twin: Any, way: str) -> None:
-    compares = type(part).__eq__ is not object.__eq__
+    compares = not compares_by_identity(part)
     if compares and twin == part:
         return
     if not compares and type(twin) is type(part) and (_saves_itself(part) or to_config(twin) == to_config(part)):
