@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 install_import_hook("gptlab", "beartype.beartype")
+os.environ.setdefault("GPTLAB_CHECKS", "all")  # what crosses a seam is checked item by item
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(

@@ -451,7 +451,7 @@ def test_whatever_the_file_says_only_storage_errors_come_out(data: Any) -> None:
         (1, [2]),
         Box,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_configuration_is_refused(value: Any) -> None:
     with pytest.raises(StorageError) as caught:
