@@ -154,7 +154,8 @@ def test_shuffled_links_come_in_every_order():
     [
         (
             lambda: Follow("up"),
-            "Follow.direction\n  got     'up'\n  wanted  one of 'out', 'in', 'both'\n  Set direction; the default is 'out'.",
+            "Follow.direction\n  got     'up'\n  wanted  one of 'out', 'in', 'both'\n"
+            "  Set direction; the default is 'out'.",
         ),
         (
             lambda: Follow(max_in_degree=-1),
@@ -163,7 +164,8 @@ def test_shuffled_links_come_in_every_order():
         ),
         (
             lambda: Follow(exclude=frozenset({"stub"})),
-            "Follow.exclude\n  got     frozenset({'stub'})\n  wanted  a frozenset of flags among ['disambiguation', 'list']\n"
+            "Follow.exclude\n  got     frozenset({'stub'})\n"
+            "  wanted  a frozenset of flags among ['disambiguation', 'list']\n"
             "  Remove the others.",
         ),
         (

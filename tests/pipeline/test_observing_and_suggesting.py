@@ -126,6 +126,7 @@ def test_a_pipeline_reaches_a_spawned_worker() -> None:
 def test_the_public_names_are_a_list_under_test() -> None:
     assert sorted(public.__all__) == [
         *("AtMost", "ContractError", "Drops", "Observer", "Pipeline", "SourcePipeline", "StagePipeline"),
-        *("drop", "fits", "pipeline", "progress", "say", "takes", "then", "track", "watching", "yields"),
+        *("drop", "fits", "need_source_of", "pipeline", "progress", "say", "source_of"),
+        *("takes", "then", "track", "watching", "yields"),
     ]
     assert all(hasattr(public, name) for name in public.__all__)
