@@ -89,28 +89,30 @@ FILE_ALIASES: dict[str, str] = {
 }
 """Names of the file namespace, present and past, by language."""
 
-LANGUAGE_CODES = frozenset(
-    """aa ab ace ady af ak als alt am ami an ang ann anp ar arc ary arz as ast atj av avk awa ay az azb ba ban bar
-    bat-smg bbc bcl bdr be be-tarask be-x-old bew bg bh bi bjn blk bm bn bo bpy br bs btm bug bxr ca cbk-zam cdo ce
-    ceb ch cho chr chy ckb co cr crh cs csb cu cv cy da dag de dga din diq dsb dtp dty dv dz ee el eml en eo es et eu
-    ext fa fat ff fi fiu-vro fj fo fon fr frp frr fur fy ga gag gan gcr gd gl glk gn gom gor got gpe gsw gu guc gur
-    guw gv ha hak haw he hi hif ho hr hsb ht hu hy hyw hz ia iba id ie ig igl ii ik ilo inh io is it iu ja jam jbo jv
-    ka kaa kab kbd kbp kcg kg kge ki kj kk kl km kn knc ko koi kr krc ks ksh ku kus kv kw ky la lad lb lbe lez lfn lg
-    li lij lld lmo ln lo lrc lt ltg lv lzh mad mai map-bms mdf mg mh mhr mi min mk ml mn mni mnw mo mos mr mrj ms mt
-    mus mwl my myv mzn na nah nan nap nb nds nds-nl ne new ng nia nl nn no nov nqo nr nrm nso nup nv ny oc olo om or
-    os pa pag pam pap pcd pcm pdc pdt pfl pi pih pl pms pnb pnt ps pt pwn qu rki rm rmy rn ro roa-rup roa-tara rsk ru
-    rue rup rw sa sah sat sc scn sco sd se sg sgs sh shi shn shy si simple sk skr sl sm smn sn so sq sr srn ss st stq
-    su sv sw syl szl szy ta tay tcy tdd te tet tg th ti tig tk tl tly tn to tpi tr trv ts tt tum tw ty tyv udm ug uk
-    ur uz ve vec vep vi vls vo vro wa war wo wuu xal xh xmf yi yo yue za zea zgh zh zh-classical zh-cn zh-min-nan
-    zh-tw zh-yue zu""".split()
-)
+_LANGUAGE_CODES = """
+    aa ab ace ady af ak als alt am ami an ang ann anp ar arc ary arz as ast atj av avk awa ay az azb ba ban
+    bar bat-smg bbc bcl bdr be be-tarask be-x-old bew bg bh bi bjn blk bm bn bo bpy br bs btm bug bxr ca
+    cbk-zam cdo ce ceb ch cho chr chy ckb co cr crh cs csb cu cv cy da dag de dga din diq dsb dtp dty dv dz ee
+    el eml en eo es et eu ext fa fat ff fi fiu-vro fj fo fon fr frp frr fur fy ga gag gan gcr gd gl glk gn gom
+    gor got gpe gsw gu guc gur guw gv ha hak haw he hi hif ho hr hsb ht hu hy hyw hz ia iba id ie ig igl ii ik
+    ilo inh io is it iu ja jam jbo jv ka kaa kab kbd kbp kcg kg kge ki kj kk kl km kn knc ko koi kr krc ks ksh
+    ku kus kv kw ky la lad lb lbe lez lfn lg li lij lld lmo ln lo lrc lt ltg lv lzh mad mai map-bms mdf mg mh
+    mhr mi min mk ml mn mni mnw mo mos mr mrj ms mt mus mwl my myv mzn na nah nan nap nb nds nds-nl ne new ng
+    nia nl nn no nov nqo nr nrm nso nup nv ny oc olo om or os pa pag pam pap pcd pcm pdc pdt pfl pi pih pl pms
+    pnb pnt ps pt pwn qu rki rm rmy rn ro roa-rup roa-tara rsk ru rue rup rw sa sah sat sc scn sco sd se sg
+    sgs sh shi shn shy si simple sk skr sl sm smn sn so sq sr srn ss st stq su sv sw syl szl szy ta tay tcy
+    tdd te tet tg th ti tig tk tl tly tn to tpi tr trv ts tt tum tw ty tyv udm ug uk ur uz ve vec vep vi vls
+    vo vro wa war wo wuu xal xh xmf yi yo yue za zea zgh zh zh-classical zh-cn zh-min-nan zh-tw zh-yue zu
+"""
+LANGUAGE_CODES = frozenset(_LANGUAGE_CODES.split())
 """Prefixes of other Wikipedias: such a link is navigation, unless a colon leads it."""
 
-INTERWIKI_PREFIXES = frozenset(
-    """advisory arxiv b bugzilla c chapter cite commons d doi foundation google hdl iarchive imdbname imdbtitle incubator
-    irc m mailarchive mediawikiwiki meta metawiki metawikimedia metawikipedia mw n oeis oldwikisource orcid otrswiki
-    outreach phab phabricator pmid q rfc s sourceforge species spcom strategy testwiki toollabs toolforge tools v voy
-    w wikia wikibooks wikidata wikimedia wikinews wikipedia wikiquote wikisource wikispecies wikispot wikitech
-    wikiversity wikivoyage wikt wiktionary wmf""".split()
-)
+_INTERWIKI_PREFIXES = """
+    advisory arxiv b bugzilla c chapter cite commons d doi foundation google hdl iarchive imdbname imdbtitle
+    incubator irc m mailarchive mediawikiwiki meta metawiki metawikimedia metawikipedia mw n oeis
+    oldwikisource orcid otrswiki outreach phab phabricator pmid q rfc s sourceforge species spcom strategy
+    testwiki toollabs toolforge tools v voy w wikia wikibooks wikidata wikimedia wikinews wikipedia wikiquote
+    wikisource wikispecies wikispot wikitech wikiversity wikivoyage wikt wiktionary wmf
+"""
+INTERWIKI_PREFIXES = frozenset(_INTERWIKI_PREFIXES.split())
 """Prefixes of sister and outside projects: the words stay, the link goes."""

@@ -37,7 +37,8 @@ def wikitext_to_markdown(wikitext: str, site: SiteInfo) -> tuple[str, tuple[Link
         wikitext: any text at all.
         site: the wiki it comes from.
 
-    >>> text, links = wikitext_to_markdown("'''Tea''' is a [[drink]]{{cn}}, ''not'' a [[Mercury (planet)|planet]].", SiteInfo())
+    >>> tea = "'''Tea''' is a [[drink]]{{cn}}, ''not'' a [[Mercury (planet)|planet]]."
+    >>> text, links = wikitext_to_markdown(tea, SiteInfo())
     >>> print(text)
     **Tea** is a [drink](Drink), *not* a [planet](Mercury_(planet)).
     >>> [link.target for link in links]
@@ -80,7 +81,7 @@ class Converter:
         text = without_marks(wikitext)
         if "<" in text:
             text = hide_opaque(text, gathered)
-        if "{{" in text:
+        if "{{" in text or "}}" in text:
             text = expand_templates(text, self._renderers)
         if "__" in text:
             text = _SWITCH.sub(_switch, text)
@@ -91,7 +92,7 @@ class Converter:
         if "<" in text:
             text = replace_tags(text)
         own = document_id(title, self._site.case_of(0)) if title else DocumentId("")
-        if "[" in text:
+        if "[" in text or "]]" in text:
             text = self._links(text, own, gathered)
         return assemble(LineStep(gathered).run(text), gathered)
 

@@ -25,7 +25,7 @@ def emphasis(line: str) -> str:
     for index, count in enumerate(counts):
         marks = {2: ("*",), 3: ("**",), 5: ("*", "**")}[count]
         if count == 5:
-            marks = _both(opened)
+            marks = _both(opened, counts[index + 1] if index + 1 < len(counts) else 0)
         for mark in marks:
             _toggle(mark, out, opened)
         out.append(parts[2 * index + 2])
@@ -73,9 +73,10 @@ def _take_one_bold(parts: list[str], counts: list[int]) -> None:
         parts[2 * chosen] += "'"
 
 
-def _both(opened: list[tuple[str, int]]) -> tuple[str, str]:
-    """In which order five marks toggle: the innermost open one first."""
-    return ("**", "*") if opened and opened[-1][0] == "**" else ("*", "**")
+def _both(opened: list[tuple[str, int]], following: int) -> tuple[str, str]:
+    """In which order five marks toggle: the innermost open one first; of two new ones that closes first as inner."""
+    first = opened[-1][0] if opened else "*" if following == 3 else "**"
+    return ("**", "*") if first == "**" else ("*", "**")
 
 
 def _toggle(mark: str, out: list[str], opened: list[tuple[str, int]]) -> None:

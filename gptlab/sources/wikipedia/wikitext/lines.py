@@ -7,33 +7,37 @@ empty pair where a pronunciation stood goes.
 import re
 
 from gptlab.sources.wikipedia.wikitext.emphasis import emphasis
-from gptlab.sources.wikipedia.wikitext.marks import BREAK, HOLE, LINK, OPAQUE, QUOTE_END, QUOTE_START, Gathered
+from gptlab.sources.wikipedia.wikitext.marks import BREAK, HOLE, JOINT, LINK, OPAQUE, QUOTE_END, QUOTE_START, Gathered
 from gptlab.sources.wikipedia.wikitext.opaque import hide_block
 
 _LIST = "*#:;"
+_TERM, _DROPPED = 7, -1
 _PREFIX = re.compile(r"[*#:;]+")
 _HEADING = re.compile(r"(={1,6})(.+?)\1[ \t\x05]*$")
+_COLON = re.compile(r"[ \t]{0,9}(:)[ \t]+")
 _SPACES = re.compile(r"[ \t]{2,}")
 _ROW = re.compile(r"\||!.*(?:!!|\|)|!\s*(?:scope|style|colspan|rowspan|align|width|class|bgcolor)\b")
 _ONLY_MARKS = re.compile(r"[\s\x04\x05,;:.|()/–—*·•-]*")
 
-_HOLES = re.compile(r"\x05(?:[ \t]{0,9}\x05)+")
+_HOLES = re.compile(r"\x05(?:[ \t,;:/]{0,9}\x05)+")
 _PAIR = re.compile(r"[ \t]{0,9}[(\[（][\s,;:/\x04\x05–—\"'-]{1,60}[)\]）]")
-_AFTER_OPENING = re.compile(r"([(\[（])(?:[ ,;:/]{0,9}\x05)+[ ,;:/]{0,9}")
-_BEFORE_CLOSING = re.compile(r"(?:[ ,;:/]{0,9}\x05)+[ ,;:/]{0,9}([)\]）])")
+_AFTER_OPENING = re.compile(r"([(\[（])[ ,;:/]{0,9}\x05[ ,;:/]{0,9}")
+_BEFORE_CLOSING = re.compile(r"[ ,;:/]{0,9}\x05[ ,;:/]{0,9}([)\]）])")
 _QUOTED = re.compile(r"('{2,5}|\")[ ]{0,9}\x05[ ]{0,9}\1")
 _BEFORE_POINT = re.compile(r"[ \t]{0,9}\x05[ \t]{0,9}(?=[,.;:!?)\]]|$)")
+_LEADING = re.compile(r"^[\s]{0,9}\x05[\s,;:.)]{0,9}")
 _TWICE = re.compile(r"([,;:])[ \t]{0,9}\x05[ \t]{0,9}([,;:.])")
 
 
 def clean_holes(line: str) -> str:
     """One line without holes' marks and without the punctuation that a hole left empty.
 
-    >>> clean_holes("Tea (\\x05) or cha (\\x05; from \\x05, 'leaf') is \\x05 , they say, \\x05 hot.")
-    "Tea or cha (from 'leaf') is, they say, hot."
+    >>> clean_holes("Tea (\\x05) or cha (\\x05; 'leaf') is \\x05 , they say, \\x05 hot.")
+    "Tea or cha ('leaf') is, they say, hot."
     """
-    line = _HOLES.sub(HOLE, line)
     line = _QUOTED.sub(HOLE, line)
+    line = _HOLES.sub(HOLE, line)
+    line = _LEADING.sub("", line)
     line = _PAIR.sub(lambda found: HOLE if HOLE in found[0] else found[0], line)
     line = _AFTER_OPENING.sub(r"\1", line)
     line = _BEFORE_CLOSING.sub(r"\1", line)
@@ -47,7 +51,7 @@ class LineStep:
 
     def __init__(self, gathered: Gathered) -> None:
         self._gathered = gathered
-        self._out: list[str] = []
+        self._out: list[tuple[int, str]] = []  # (level of heading, line); 0 for all else
         self._last = "blank"
         self._quoted = 0
         self._counters: dict[int, int] = {}
@@ -80,8 +84,8 @@ class LineStep:
             self._blank()
             self._quoted += 1
         elif first == QUOTE_END:
-            self._blank()
             self._quoted = max(0, self._quoted - 1)
+            self._blank()
         elif line.startswith("----"):
             self._blank()
             self._line(line.lstrip("-"))
@@ -93,20 +97,22 @@ class LineStep:
             text = clean_holes(text)
         if "''" in text:
             text = emphasis(text)
+        if JOINT in text:
+            text = text.replace(JOINT, "")
         if "  " in text:
             text = _SPACES.sub(" ", text)
         return text.strip()
 
-    def _put(self, kind: str, line: str) -> None:
+    def _put(self, kind: str, line: str, level: int = 0) -> None:
         """One line; a blank one before it where Markdown would run it into the line before."""
         if self._last not in (kind, "blank") or (kind == "indent" and self._last == "indent"):
             self._put_blank()
-        self._out.append("> " * self._quoted + line if self._quoted else line)
+        self._out.append((level, "> " * self._quoted + line if self._quoted else line))
         self._last = kind
 
     def _put_blank(self) -> None:
         if self._out and self._last != "blank":
-            self._out.append("> " * self._quoted if self._quoted and self._last != "heading" else "")
+            self._out.append((0, "> " * self._quoted if self._quoted and self._last != "heading" else ""))
             self._last = "blank"
 
     def _blank(self) -> None:
@@ -117,6 +123,7 @@ class LineStep:
         text = self._inline(line)
         if not text or (HOLE in line and _ONLY_MARKS.fullmatch(text)):
             self._blank()
+            self._out.append((_DROPPED, ""))
             return
         self._put("paragraph", text.replace(BREAK, "\n" + "> " * self._quoted))
         self._counters.clear()
@@ -126,13 +133,14 @@ class LineStep:
         title = self._inline(text.replace(BREAK, " "))
         if title:
             self._blank()
-            self._put("heading", "#" * level + " " + title)
+            self._put("heading", "#" * level + " " + title, level)
             self._blank()
 
     def _item(self, line: str) -> None:
         prefix = _PREFIX.match(line)[0]  # type: ignore[index]
         text = self._inline(line[len(prefix) :])
         if not text or _ONLY_MARKS.fullmatch(text):
+            self._out.append((_DROPPED, ""))
             return
         bullets = prefix.rstrip(":;")
         if prefix[-1] == ";":
@@ -155,9 +163,8 @@ class LineStep:
         self._put("item", lead + text.replace(BREAK, "\n" + "  " * (depth + 1)))
 
     def _definition(self, text: str) -> None:
-        term, colon, meaning = text.partition(" : ")
-        term = term.strip()
-        self._put("indent", term if "**" in term else f"**{term}**")
+        term, colon, meaning = _COLON.split(text, 1) if _COLON.search(text) else (text, "", "")
+        self._put("indent", term if "**" in term else f"**{term}**", _TERM)
         if colon and meaning.strip():
             self._put("indent", meaning.strip())
 
@@ -175,23 +182,22 @@ class LineStep:
             self._line(line)
 
 
-def _without_empty_sections(lines: list[str]) -> list[str]:
-    """Headings that nothing follows go; one that holds a link stays."""
+def _without_empty_sections(lines: list[tuple[int, str]]) -> list[str]:
+    """Headings that nothing follows go, and terms of which all that followed was dropped; with a link they stay."""
     kept: list[str] = []
-    below = 0
-    for line in reversed(lines):
-        if (
-            line.startswith("#")
-            and (level := len(line) - len(line.lstrip("#"))) <= 6
-            and line[level : level + 1] == " "
-        ):
-            if below <= level and LINK not in line:
+    below, dropped = 0, False
+    for level, line in reversed(lines):
+        if level == _DROPPED:
+            dropped = True
+            continue
+        if level:
+            if below <= level and LINK not in line and (level != _TERM or dropped):
                 while kept and not kept[-1]:
                     kept.pop()
                 continue
-            below = level
+            below, dropped = level, False
         elif line:
-            below = 99
+            below, dropped = 99, False
         kept.append(line)
     kept.reverse()
     while kept and not kept[-1].strip("> "):

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from gptlab.sources.wikipedia.siteinfo import CATEGORY, FILE, INTERLANGUAGE, SiteInfo, link_trail, prefixes
 from gptlab.sources.wikipedia.wikitext.emphasis import emphasis
 from gptlab.sources.wikipedia.wikitext.entities import decode_entities
-from gptlab.sources.wikipedia.wikitext.marks import HOLE, LINK, OPAQUE, Gathered
+from gptlab.sources.wikipedia.wikitext.marks import HOLE, JOINT, LINK, OPAQUE, Gathered
 from gptlab.types import DocumentId
 
 LONGEST_TITLE = 255
@@ -23,7 +23,7 @@ LONGEST_TITLE = 255
 
 _EXTERNAL = re.compile(
     r"\[((?:https?:|ftps?:|sftp:|mailto:|news:|ircs?:|gopher:|git:|svn:|magnet:|urn:|geo:|tel:|xmpp:|ssh:|bitcoin:)?"
-    r"(?<=:)[^\s\[\]<>\"\x05]*|//[^\s\[\]<>\"\x05]+)[ \t\x05]*([^\[\]\n]*)\]",
+    r"(?<=:)[^\s\[\]<>\"\x05]*|//[^\s\[\]<>\"\x05]+)[ \t\x05]*((?:[^\[\]\n]|\[[^\[\]\n]*\])*+)\]",
     re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f<>\[\]{}|\ufffd]")
@@ -31,7 +31,6 @@ _DOTS = frozenset({".", ".."})
 _PIPE_TRICK = re.compile(r"^:?(?:[^:]{0,80}:)?\s*(.*?)\s*(?:\([^()]*\)|,.*)?$", re.DOTALL)
 _LEAF = r"\[\[([^\[\]]*)\]\]"
 _WITH_BRACKETS = re.compile(r"\[\[((?:[^\[\]]|\[(?!\[)[^\[\]]*\]|\](?!\]))*+)\]\]")
-_LEFT_OVER = re.compile(r"\[\[|\]\]")
 
 Resolver = Callable[[DocumentId], DocumentId]
 """From a link's target to where it leads in the end: redirects."""
@@ -62,21 +61,23 @@ class LinkStep:
             inside, trail = found.groups()
             return self._link(inside, trail, own, gathered)
 
-        text = self._leaf.sub(leaf, text)
-        text = _EXTERNAL.sub(_external, text)
+        if "]]" in text:
+            text = self._leaf.sub(leaf, text)
+        if "//" in text or "mailto:" in text:
+            text = _EXTERNAL.sub(_external, text)
         for _ in range(3):
-            if "[[" not in text:
-                return text.replace("]]", "") if "]]" in text else text
+            if "[[" not in text or "]]" not in text:
+                break
             text, count = _WITH_BRACKETS.subn(lambda found: self._link(found[1], "", own, gathered), text)
             if not count:
                 break
-        return _LEFT_OVER.sub("", text)
+        return text.replace("[[", "").replace("]]", "")
 
     def _link(self, inside: str, trail: str, own: DocumentId, gathered: Gathered) -> str:
         written, bar, anchor = inside.partition("|")
         kind, title = self._targets.get(written) or self._read(written)
         if kind in (FILE, CATEGORY, INTERLANGUAGE):
-            return ""
+            return trail
         if not bar:
             anchor = self._shown(written)
         elif not anchor:
@@ -88,6 +89,7 @@ class LinkStep:
         anchor = anchor.replace(HOLE, "")
         if "''" in anchor:
             anchor = emphasis(anchor)
+        anchor = anchor.replace(JOINT, "")
         return gathered.link(anchor + trail, DocumentId(title)) if anchor.strip() else anchor
 
     def _read(self, written: str) -> tuple[int, str]:
@@ -99,8 +101,6 @@ class LinkStep:
 
     def _meaning(self, written: str) -> tuple[int, str]:
         title = decode_entities(written) if "&" in written else written
-        if OPAQUE in title or "\n" in title.strip() or HOLE in title:
-            return _WORDS, ""
         if "%" in title:
             title = unquote(title)
         title = title.strip(" _\t\n")
@@ -114,7 +114,7 @@ class LinkStep:
                 if named in (FILE, CATEGORY, INTERLANGUAGE) and not mentioned:
                     return named, ""
                 namespace = named
-        if namespace not in self._namespaces:
+        if namespace not in self._namespaces or OPAQUE in title or HOLE in title or "\n" in title or "''" in title:
             return _WORDS, ""
         target = self._site.identity_of(title, namespace)
         too_long = len(target) * 4 > LONGEST_TITLE and len(target.encode()) > LONGEST_TITLE

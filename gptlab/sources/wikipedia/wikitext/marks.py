@@ -18,6 +18,8 @@ BREAK = "\x04"
 """A line break inside a paragraph, an item or a link."""
 HOLE = "\x05"
 """Where a template was dropped: punctuation left empty around it goes as well."""
+JOINT = "\x0e"
+"""Keeps quote marks apart where something between them went: `''a''<ref/>''b''`."""
 QUOTE_START, QUOTE_END = "\x06", "\x07"
 """A block quotation opens, closes; alone on their lines."""
 
@@ -56,3 +58,8 @@ def without_marks(text: str) -> str:
     if "\r" in text:
         text = _RETURNS.sub("\n", text)
     return _OURS.sub("", text) if _OURS.search(text) else text
+
+
+def joint(text: str, start: int, end: int) -> str:
+    """What stands for `text[start:end]` when it goes: nothing, or a joint between quote marks."""
+    return JOINT if text[start - 1 : start] == "'" == text[end : end + 1] else ""

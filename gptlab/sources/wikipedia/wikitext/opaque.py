@@ -8,13 +8,15 @@ runs to the end. Each kind of closing tag is looked for once in vain at most, wh
 import re
 
 from gptlab.sources.wikipedia.wikitext.entities import decode_entities
-from gptlab.sources.wikipedia.wikitext.marks import Gathered
+from gptlab.sources.wikipedia.wikitext.marks import HOLE, Gathered, joint
 
-_DROPPED = frozenset(
-    """ref references gallery timeline imagemap score graph templatedata mapframe maplink inputbox categorytree hiero
-    indicator templatestyles includeonly dynamicpagelist rss quiz section charinsert phonos""".split()
-)
-_KEPT = frozenset("nowiki pre math chem ce syntaxhighlight source code".split())
+_DROPPED_TEXT = """
+    ref references gallery timeline imagemap score graph templatedata mapframe maplink inputbox categorytree
+    hiero indicator templatestyles includeonly dynamicpagelist rss quiz section charinsert phonos
+"""
+_DROPPED = frozenset(_DROPPED_TEXT.split())
+_KEPT_TEXT = "nowiki pre math chem ce syntaxhighlight source code"
+_KEPT = frozenset(_KEPT_TEXT.split())
 _OPENING = re.compile(
     "<(?:(!--)|(" + "|".join(sorted(_DROPPED | _KEPT, key=len, reverse=True)) + r")(?=[\s/>]))", re.IGNORECASE
 )
@@ -37,11 +39,16 @@ def hide_opaque(text: str, gathered: Gathered) -> str:
         else:
             piece, end = _extension_tag(text, found, never_closed, gathered)
         if end:
-            kept += (text[position : found.start()], piece)
+            kept += (text[position : found.start()], piece or _nothing(text, found.start(), end))
             position = end
         found = _OPENING.search(text, max(position, found.end()))
     kept.append(text[position:])
     return "".join(kept)
+
+
+def _nothing(text: str, start: int, end: int) -> str:
+    """What stands where something went: after a space a hole, so that `word <ref/>.` loses its space."""
+    return HOLE if text[start - 1 : start] == " " else joint(text, start, end)
 
 
 def _whole_line(text: str, start: int, end: int) -> int:
@@ -53,25 +60,20 @@ def _whole_line(text: str, start: int, end: int) -> int:
 def _extension_tag(text: str, found: re.Match[str], never_closed: set[str], gathered: Gathered) -> tuple[str, int]:
     """What stands for the tag that opens at `found`, and where it ends; 0 where it is no whole tag."""
     name = found[2].lower()
-    if ">" in never_closed or name in never_closed:
+    if never_closed & {">", name}:
         return "", 0
     inside = text.find(">", found.end()) + 1
-    if not inside:
-        never_closed.add(">")
+    if inside and text[inside - 2] == "/":
+        return (gathered.hide("prose", "") if name == "nowiki" else ""), inside
+    closing = _CLOSING[name].search(text, inside) if inside else None
+    if closing is None:
+        never_closed.add(name if inside else ">")
         return "", 0
     attributes = text[found.end() : inside - 1]
-    if attributes.endswith("/"):
-        return (gathered.hide("prose", "") if name == "nowiki" else ""), inside
-    closing = _CLOSING[name].search(text, inside)
-    if closing is None:
-        never_closed.add(name)
-        return "", 0
-    if name in _DROPPED:
-        return "", closing.end()
     content = text[inside : closing.start()]
     if name == "code" and ("[[" in content or "{{" in content):
         return "", 0
-    return _hidden(name, attributes, content, gathered), closing.end()
+    return ("" if name in _DROPPED else _hidden(name, attributes, content, gathered)), closing.end()
 
 
 def _hidden(name: str, attributes: str, content: str, gathered: Gathered) -> str:

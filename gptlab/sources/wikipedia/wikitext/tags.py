@@ -5,7 +5,7 @@ Names that are no HTML stay: `a <b` in a formula and `<stdio.h>` are prose, as t
 
 import re
 
-from gptlab.sources.wikipedia.wikitext.marks import BREAK, QUOTE_END, QUOTE_START
+from gptlab.sources.wikipedia.wikitext.marks import BREAK, JOINT, QUOTE_END, QUOTE_START, joint
 from gptlab.sources.wikipedia.wikitext.template_functions import subscript, superscript
 
 _SCRIPT = re.compile(r"<(su[pb])\b[^<>]*>([^<>]{0,40})</\1\s*>", re.IGNORECASE)
@@ -41,16 +41,17 @@ _BECOMES: dict[str, tuple[str, str]] = {
     "td": (" ", " "),
     "th": (" ", " "),
 }
-_GO = frozenset(
-    """a abbr acronym address area article aside audio bdi bdo big body button caption center col colgroup data del
-    details dir embed fieldset figcaption figure font footer form frame frameset head header html iframe img input ins kbd
-    label legend link main map mark menu meta nav noframes noscript object option param picture rb rbc rp rt rtc ruby
-    s samp script section select small source span strike style sub summary sup svg table tbody textarea tfoot thead time
-    title track tt u video wbr
-    code nowiki pre math chem ce syntaxhighlight ref references gallery timeline imagemap score graph templatedata mapframe
-    maplink inputbox categorytree hiero indicator templatestyles includeonly noinclude onlyinclude dynamicpagelist rss
-    quiz charinsert phonos poem langconvert translate languages tvar""".split()
-)
+_GO_TEXT = """
+    a abbr acronym address area article aside audio bdi bdo big body button caption center col colgroup data
+    del details dir embed fieldset figcaption figure font footer form frame frameset head header html iframe
+    img input ins kbd label legend link main map mark menu meta nav noframes noscript object option param
+    picture rb rbc rp rt rtc ruby s samp script section select small source span strike style sub summary sup
+    svg table tbody textarea tfoot thead time title track tt u video wbr code nowiki pre math chem ce
+    syntaxhighlight ref references gallery timeline imagemap score graph templatedata mapframe maplink
+    inputbox categorytree hiero indicator templatestyles includeonly noinclude onlyinclude dynamicpagelist rss
+    quiz charinsert phonos poem langconvert translate languages tvar
+"""
+_GO = frozenset(_GO_TEXT.split())
 
 
 def replace_tags(text: str) -> str:
@@ -66,12 +67,14 @@ def replace_tags(text: str) -> str:
 
 def _script(found: re.Match[str]) -> str:
     inside = found[2].strip()
+    if "''" in inside:
+        return f"{JOINT}{inside}{JOINT}"
     return superscript(inside) if found[1].lower() == "sup" else subscript(inside)
 
 
 def _tag(found: re.Match[str]) -> str:
     name = found[2].lower()
     if name in _GO:
-        return ""
+        return joint(found.string, *found.span())
     becomes = _BECOMES.get(name)
     return found[0] if becomes is None else becomes[1 if found[1] else 0]

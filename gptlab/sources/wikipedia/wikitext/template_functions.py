@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 from gptlab.sources.wikipedia.wikitext.templates import Arguments
 
-_MONTHS = (
-    "January February March April May June July August September October November December".split()
-)  # fmt: skip
+_MONTHS_TEXT = "January February March April May June July August September October November December"
+_MONTHS = _MONTHS_TEXT.split()
 _SUPERSCRIPTS = str.maketrans("0123456789+-−–=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁻⁼⁽⁾ⁿ")
 _SUBSCRIPTS = str.maketrans("0123456789+-−–=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₋₌₍₎")
 _RAISED = re.compile(r"[0-9+\-−–=()n]+")
@@ -135,7 +134,8 @@ def chinese(arguments: Arguments) -> str:
     return "; ".join(parts) or arguments.get("1")
 
 
-_IPA_WORDS = frozenset("lang pron local us uk ipa en small audio icon all".split())
+_IPA_WORDS_TEXT = "lang pron local us uk ipa en small audio icon all"
+_IPA_WORDS = frozenset(_IPA_WORDS_TEXT.split())
 
 
 def ipa_segments(arguments: Arguments) -> str:
@@ -155,8 +155,8 @@ def ipa(arguments: Arguments) -> str:
 
 
 def respelling(arguments: Arguments) -> str:
-    """`{{respell|AL|bee|doh}}` is *AL-bee-doh*."""
-    return f"''{'-'.join(filter(None, arguments.positional))}''" if any(arguments.positional) else ""
+    """`{{respell|AL|bee|doh}}` is AL-bee-doh."""
+    return "-".join(filter(None, arguments.positional))
 
 
 def joined(separator: str) -> Callable[[Arguments], str]:

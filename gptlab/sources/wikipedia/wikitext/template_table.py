@@ -12,22 +12,22 @@ from gptlab.sources.wikipedia.wikitext.templates import Arguments, Renderer, pat
 from gptlab.sources.wikipedia.wikitext.units import convert
 
 _PATTERNS = {
-    "{1}": """nowrap; nobr; small; smaller; big; large; larger; midsize; resized; abbr; tooltip; center; centre; nobold;
-        sc; smallcaps; sic; not a typo; typo; unicode; script; polytonic; hebrew; mono; mvar; math; bigmath; code; kbd;
-        key press; keypress; samp; var; strong; strongbad; vanchor; visible anchor; anchored; linktext; 'transl-inline;
-        grc; he; ar; ru; okina text; pre2; format price; formatprice; nts; number table sorting; ntsh; sort text; no wrap;
-        nowraplinks; lower; upper; avoid wrap; dropcap; allow wrap; longitem; sronly; italic; noitalic; noitalics; nobreak;
-        hover title; iast; runic; syriac; coptic; music text; decade link; smaller2; zh-full; snamei; noflag; native;
-        c-cmn; wikt; asiantitle; transl-ja; notatypo; proper name; spell-nv; thinspace; căn giữa; em; semantics; ruby-ja;
-        ipa link text; strikethrough; u; del; ins; underline; overline; bold; b; i; nbsp text; gloss inner; pull; unwrap;
-        first word; plain text; pin; short pin; notelist text; ws text; angle text; code2; bartext; text; small text""",
-    "{2}": """lang; wikt-lang; wt; color; colour; font color; fontcolor; font colour; bgcolor; background color; font;
-        resize; rtl-lang; script/arab; vr text; sort; sorting; hs text; href; native name; native phrase; abbrlink; fs;
-        lang-text; mono color; link language; tq2; displaytext; background; colored link text""",
-    "{3|2|1}": "transl; transliteration; tlit; translit; xlit; ruby text; sortdate",
+    "{1}": """
+        nowrap; nobr; small; smaller; big; large; larger; midsize; resized; abbr; tooltip; center; centre;
+        nobold; sc; smallcaps; sic; not a typo; typo; unicode; script; polytonic; hebrew; mono; mvar; math;
+        bigmath; code; kbd; key press; keypress; samp; var; strong; vanchor; visible anchor; linktext; grc; he;
+        ar; ru; pre2; format price; nts; number table sorting; ntsh; no wrap; nowraplinks; dropcap; allow wrap;
+        longitem; sronly; italic; noitalic; noitalics; nobreak; hover title; iast; runic; syriac; coptic;
+        decade link; snamei; asiantitle; proper name; thinspace; căn giữa; em; ruby-ja; strikethrough; u; del;
+        ins; underline; overline; bold; b; i; bartext; text""",
+    "{2}": """
+        lang; wikt-lang; wt; color; colour; font color; fontcolor; font colour; bgcolor; background color; font;
+        resize; rtl-lang; script/arab; sort; sorting; href; native name; native phrase; abbrlink; lang-text;
+        mono color; link language; tq2; displaytext; background""",
+    "{3|2|1}": "transl; transliteration; tlit; translit; xlit; sortdate",
     "<sup>{1}</sup>": "sup; superscript; smallsup",
     "<sub>{1}</sub>": "sub; subscript",
-    "c. {date|1}": "circa; c.; ca; c; approx; approximately; ca.",
+    "c. {date|1}": "circa; c.; approx; approximately; ca.",
     "fl. {1}": "fl.; floruit; fl",
     "r. {1}–{2}": "reign; r.; ruled",
     "b. {1}": "b.; born; born in",
@@ -35,44 +35,47 @@ _PATTERNS = {
     "⟨{1}⟩": "angbr; angle bracket; angbr ipa; angbripa; orth; grapheme; angle",
     "'{1}'": "gloss; single quote; single quotes; sgloss",
     '"{1}"': "double quote; double quotes; qq; dquote; tq; talk quote inline; quoted",
-    "({1})": "paren; parentheses; brackets-round",
+    "({1})": "paren; parentheses",
     "[{1}]": "bracket; brackets; bracketed; ipa-all; interpolate",
     "{1} million years ago": "mya; ma; million years ago; mya range",
-    "{1} {2}": "bibleverse; bibleref; bibleref2; bibleverse-nb; bibleverse with br; quran-usc; royal; bv; number name",
-    "'''{1}'''": "visible bold; strong text; bolditalic inner",
-    "''{1}''": "emphasis; italics; ital; title italic; sn; zoo; snamei text; work; foreign",
-    "${1}": "dollar; usd text",
+    "{1} {2}": "bibleverse; bibleref; bibleref2; bibleverse-nb; bibleverse with br; quran-usc; bv",
+    "'''{1}'''": "visible bold",
+    "''{1}''": "emphasis; italics; ital; title italic; sn; zoo; work; foreign",
+    "${1}": "dollar",
     "{1}°": "deg; degree; degrees",
-    "{1}%": "percent; pct; percentage text",
-    "No. {1}": "number; numero; no; no. text; numero sign",
+    "{1}%": "percent; pct",
+    "No. {1}": "number; numero; numero sign",
     "vol. {1}": "vol.; volume",
     "RFC {1}": "ietf rfc; rfc",
     "ISBN {1}": "isbn; isbnt",
     "{1} gauge": "railgauge; track gauge; rail gauge; rg",
-    "[[{1}|{2|1}]]": "pslink; linked text; ill text; slink text; plain link; illm text; wikilink",
-    "{2|1}": "abbrv; shy text; dated; ipaslink text",
-    "/{1}/": "ipaslink; ipa slink; ipa soundbox inline; phoneme",
-    "[{1}]​": "ipablink text",
-    " – ": "spaced ndash; snd; spnd; sndash; spaced en dash; snds; spndash; spaced en dash space; dash",
+    "[[{1}|{2|1}]]": "pslink; wikilink",
+    "{2|1}": "abbrv; dated",
+    "/{1}/": "ipaslink; ipa slink; phoneme",
+    " – ": "spaced ndash; snd; spnd; sndash; spaced en dash; snds; spndash; dash",
     "–": "ndash; en dash; endash; nsndns; ndashd",
     " — ": "spaced mdash; spaced em dash; mdashb; mdsp",
     "—": "mdash; em dash; emdash; mdashd",
-    " ": "nbsp; space; spaces; nnbsp; thin space; thinsp; hair space; hairsp; thinspace char; pad; gap; indent; figure space",
+    " ": "nbsp; space; spaces; nnbsp; thin space; thinsp; hair space; hairsp; figure space",
     "·": "·; middot; dot; bullet; bull; •; interpunct; middle dot",
-    "'s": "'s; apostrophe s",
+    "'s": "'s",
     "'": "'; apostrophe; apos",
-    "' \"": "' \"",
-    "\" '": "\" '",
-    "-\"": "-\"",
-    "ʻ": "okina; hamza; ayin char; ʻokina",
+    "' \"": """' \"""",
+    "\" '": """\" '""",
+    "-\"": """-\"""",
+    "ʻ": "okina; hamza; ʻokina",
     "=": "=; equals",
-    "&#124;": "!; pipe; vertical bar; bar; !-",
+    "&#124;": "!; pipe; vertical bar; bar",
     "&#91;": "!(; (bracket; bracket-left",
-    "&#93;": "); bracket-right; )!",
+    "&#93;": "); )!",
     "*": "*; asterisk",
-    "&#35;": "hash; number sign; hash-tag",
+    "&#35;": "hash; number sign",
     "⇌": "eqm; equilibrium; eqm arrow",
     "→": "arrow; rarr; right arrow",
+    "C": "carbon",
+    "H": "hydrogen",
+    "O": "oxygen",
+    "N": "nitrogen",
     "†": "dagger",
     "‡": "double dagger",
     "♭": "flat; music flat",
@@ -85,65 +88,72 @@ _PATTERNS = {
     "C${1}": "c$; cad$",
     "₹{1}": "inr; indian rupee; ₹; inrconvert",
     "\n|}\n": "end; s-end; table end; col-end table; fb end; jctbtm; aftab; end table; cuối",
-    "<br>": "break; br; crlf; -br; clear line",
+    "<br>": "break; br; crlf; -br",
 }  # fmt: skip
 _FUNCTIONS: dict[Callable[[Arguments], str], str] = {
     convert: "convert; cvt; convert/spell; chuyển đổi; chuyển; convinfobox",
-    functions.date: """birth date; birth date and age; start date; start date and age; end date; dts; date table sorting;
-        film date; date; birth-date; birth-date and age; death date; death-date; bda; dob; launch date; release date;
-        start-date; end-date; birth year and age; birth year; death year; isodate; ymd; opening date;
-        ngày sinh; ngày sinh và tuổi; ngày mất; ngày bắt đầu; ngày bắt đầu và tuổi; date sort; tính đến ngày""",
+    functions.date: """
+        birth date; birth date and age; start date; start date and age; end date; dts; date table sorting;
+        film date; date; birth-date; birth-date and age; death date; death-date; bda; dob; launch date;
+        release date; start-date; end-date; birth year and age; birth year; death year; isodate; ymd;
+        opening date; ngày sinh; ngày sinh và tuổi; ngày mất; ngày bắt đầu; ngày bắt đầu và tuổi; tính đến ngày""",
     functions.date_and_age: "death date and age; death-date and age; dda; ngày mất và tuổi; death year and age",
     functions.as_of: "as of; asof",
     functions.number_with_unit: "val; value; physval",
-    functions.fraction: "frac; fraction; sfrac; fracn; tfrac; 1/2",
+    functions.fraction: "frac; fraction; sfrac; fracn; tfrac",
     functions.power_of_ten: "e; exp; esp; 10^; e-sp; x10^; pow10",
     functions.formula: "chem; chem2; chemf; nuclide; formula; chem/link; ce",
     functions.nuclide: "simplenuclide; simplenuclide2; nuclide2; simple nuclide",
-    functions.nihongo: "nihongo; nihongo2; nihongo3; nihongo foot; nihongo krt; korean/auto text",
+    functions.nihongo: "nihongo; nihongo2; nihongo3; nihongo foot; nihongo krt",
     functions.chinese: "zh; zh-cn; chinese; lang-zh; cjkv",
     functions.ipa: "ipa; ipaq; ipa2; pronunciation; pron",
     functions.respelling: "respell; usdict; pronunciation respelling",
-    functions.joined(""): "gaps; gapnum; linktext2; chem chain; nowrap begin text; ruby chain",
-    functions.joined(", "): "hlist; flatlist inline; cslist; comma separated entries; hdl list; comma list",
-    functions.joined(" · "): "dotlist; dot separated entries; bulleted inline",
-    functions.bullets: """ubl; ubli; unbulleted list; unordered list; bulleted list; bulletedlist; vunblist; ublist; plain list;
-        plainlist; flatlist; ordered list; numbered list; collapsible list text; blist; ul; startplainlist""",
-    functions.content: """div col content; columns-list; columns list; colist; multicol content; col-list; column list;
-        div col list; content; collapse text; flow list; cmn; tree list; columnslist; indented plainlist; outdent text;
-        poem quote inner; poem""",
-    functions.quotation: """quote; blockquote; cquote; quotation; quote box; pull quote; pullquote; rquote; bq; centered pull
-        quote; epigraph; poemquote; poem quote; verse translation; long quote; centered pull quote; block quote; quote text;
+    functions.joined(""): "gaps; gapnum",
+    functions.joined(", "): "hlist; cslist; comma separated entries; comma list",
+    functions.joined(" · "): "dotlist; dot separated entries",
+    functions.bullets: """
+        ubl; ubli; unbulleted list; unordered list; bulleted list; bulletedlist; vunblist; ublist; plain list;
+        plainlist; flatlist; ordered list; numbered list; blist; ul; startplainlist""",
+    functions.content: """
+        div col content; columns-list; columns list; colist; multicol content; col-list; column list;
+        div col list; flow list; columnslist; indented plainlist; poem""",
+    functions.quotation: """
+        quote; blockquote; cquote; quotation; quote box; pull quote; pullquote; rquote; bq; centered pull quote;
+        epigraph; poemquote; poem quote; verse translation; long quote; centered pull quote; block quote;
         trích dẫn; lời trích; quotebox""",
-    functions.ship: "ship; hms; uss; rms; ss; hmas; hmcs; mv; ms; ins; usns; sms; ijn; hmnzs; css; uscgc",
-    functions.linked: """flag; flagcountry; flagu; flag country; flagg text; annotated link; annotated; ill; interlanguage link;
-        illm; link-interwiki; interlanguage link multi; flaglink; flag link; lá cờ; army; navy; air force;
-        flagdeco text; slink; section link; team flag; liên kết đa ngôn ngữ; lkmd""",
+    functions.ship: "ship; hms; uss; rms; ss; hmas; hmcs; mv; ms; ins; usns; sms; ijn; hmnzs; css",
+    functions.linked: """
+        flag; flagcountry; flagu; flag country; annotated link; annotated; ill; interlanguage link; illm;
+        link-interwiki; interlanguage link multi; flaglink; flag link; lá cờ; army; navy; air force; slink;
+        section link; team flag; liên kết đa ngôn ngữ; lkmd""",
     functions.sortable_name: "sortname; sort name; hidden sort name",
     functions.marriage: "marriage; married",
     functions.formatted_number: "formatnum:; formatnum; nfa; numberformat; format num",
     functions.lower: "lc:; lcfirst:",
-    functions.upper: "uc:; ",
+    functions.upper: "uc:",
 }
 _LANGUAGES = {
-    "en": """af Afrikaans; am Amharic; ang Old English; ar Arabic; arc Aramaic; az Azerbaijani; be Belarusian; ber Berber;
-        bg Bulgarian; bn Bengali; br Breton; bs Bosnian; ca Catalan; cop Coptic; cs Czech; cy Welsh; da Danish; de German;
-        el Greek; en English; eo Esperanto; es Spanish; et Estonian; eu Basque; fa Persian; fi Finnish; fr French;
-        fro Old French; ga Irish; gd Scottish Gaelic; gl Galician; got Gothic; grc Ancient Greek; gu Gujarati;
-        haw Hawaiian; he Hebrew; hi Hindi; hr Croatian; ht Haitian Creole; hu Hungarian; hy Armenian; id Indonesian;
-        is Icelandic; it Italian; iu Inuktitut; ja Japanese; jv Javanese; ka Georgian; kk Kazakh; km Khmer; kn Kannada;
-        ko Korean; ku Kurdish; ky Kyrgyz; la Latin; lb Luxembourgish; lo Lao; lt Lithuanian; lv Latvian; mi Māori;
-        mk Macedonian; ml Malayalam; mn Mongolian; mr Marathi; ms Malay; mt Maltese; my Burmese; nah Nahuatl; nb Norwegian;
-        ne Nepali; nl Dutch; nn Norwegian Nynorsk; no Norwegian; oc Occitan; pa Punjabi; pi Pali; pl Polish; ps Pashto;
-        pt Portuguese; qu Quechua; ro Romanian; ru Russian; sa Sanskrit; sco Scots; sh Serbo-Croatian; si Sinhala;
-        sk Slovak; sl Slovene; so Somali; sq Albanian; sr Serbian; sv Swedish; sw Swahili; syc Syriac; ta Tamil; te Telugu;
-        tg Tajik; th Thai; tk Turkmen; tl Tagalog; tr Turkish; tt Tatar; uk Ukrainian; ur Urdu; uz Uzbek; vi Vietnamese;
-        yi Yiddish; yo Yoruba; zh Chinese; zu Zulu""",
-    "vi": """ar tiếng Ả Rập; de tiếng Đức; el tiếng Hy Lạp; en tiếng Anh; es tiếng Tây Ban Nha; fr tiếng Pháp;
-        he tiếng Do Thái; hi tiếng Hindi; id tiếng Indonesia; it tiếng Ý; ja tiếng Nhật; ko tiếng Hàn; km tiếng Khmer;
-        la tiếng Latinh; lo tiếng Lào; ms tiếng Mã Lai; nl tiếng Hà Lan; pl tiếng Ba Lan; pt tiếng Bồ Đào Nha;
-        ru tiếng Nga; sv tiếng Thụy Điển; th tiếng Thái; tr tiếng Thổ Nhĩ Kỳ; uk tiếng Ukraina; vi tiếng Việt;
-        zh tiếng Trung""",
+    "en": """
+        af Afrikaans; am Amharic; ang Old English; ar Arabic; arc Aramaic; az Azerbaijani; be Belarusian;
+        ber Berber; bg Bulgarian; bn Bengali; br Breton; bs Bosnian; ca Catalan; cop Coptic; cs Czech; cy Welsh;
+        da Danish; de German; el Greek; en English; eo Esperanto; es Spanish; et Estonian; eu Basque;
+        fa Persian; fi Finnish; fr French; fro Old French; ga Irish; gd Scottish Gaelic; gl Galician;
+        got Gothic; grc Ancient Greek; gu Gujarati; haw Hawaiian; he Hebrew; hi Hindi; hr Croatian;
+        ht Haitian Creole; hu Hungarian; hy Armenian; id Indonesian; is Icelandic; it Italian; iu Inuktitut;
+        ja Japanese; jv Javanese; ka Georgian; kk Kazakh; km Khmer; kn Kannada; ko Korean; ku Kurdish;
+        ky Kyrgyz; la Latin; lb Luxembourgish; lo Lao; lt Lithuanian; lv Latvian; mi Māori; mk Macedonian;
+        ml Malayalam; mn Mongolian; mr Marathi; ms Malay; mt Maltese; my Burmese; nah Nahuatl; nb Norwegian;
+        ne Nepali; nl Dutch; nn Norwegian Nynorsk; no Norwegian; oc Occitan; pa Punjabi; pi Pali; pl Polish;
+        ps Pashto; pt Portuguese; qu Quechua; ro Romanian; ru Russian; sa Sanskrit; sco Scots;
+        sh Serbo-Croatian; si Sinhala; sk Slovak; sl Slovene; so Somali; sq Albanian; sr Serbian; sv Swedish;
+        sw Swahili; syc Syriac; ta Tamil; te Telugu; tg Tajik; th Thai; tk Turkmen; tl Tagalog; tr Turkish;
+        tt Tatar; uk Ukrainian; ur Urdu; uz Uzbek; vi Vietnamese; yi Yiddish; yo Yoruba; zh Chinese; zu Zulu""",
+    "vi": """
+        ar tiếng Ả Rập; de tiếng Đức; el tiếng Hy Lạp; en tiếng Anh; es tiếng Tây Ban Nha; fr tiếng Pháp;
+        he tiếng Do Thái; hi tiếng Hindi; id tiếng Indonesia; it tiếng Ý; ja tiếng Nhật; ko tiếng Hàn;
+        km tiếng Khmer; la tiếng Latinh; lo tiếng Lào; ms tiếng Mã Lai; nl tiếng Hà Lan; pl tiếng Ba Lan;
+        pt tiếng Bồ Đào Nha; ru tiếng Nga; sv tiếng Thụy Điển; th tiếng Thái; tr tiếng Thổ Nhĩ Kỳ;
+        uk tiếng Ukraina; vi tiếng Việt; zh tiếng Trung""",
 }
 _LANGUAGES["simple"] = _LANGUAGES["en"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from gptlab.sources.wikipedia.wikitext.marks import HOLE
+from gptlab.sources.wikipedia.wikitext.marks import HOLE, JOINT
 
 DEEPEST = 40
 """MediaWiki's own limit of templates within templates."""
@@ -147,7 +147,9 @@ def _rendered(inside: str, renderers: Callable[[str], Renderer | None]) -> str:
     if renderer is None:
         return HOLE
     rendered = renderer(_arguments(name, rest if bar else ""))
-    return rendered if rendered and len(rendered) <= len(inside) + _SLACK else HOLE
+    if not rendered or len(rendered) > len(inside) + _SLACK:
+        return HOLE
+    return f"{JOINT}{rendered}{JOINT}" if rendered[0] == "'" or rendered[-1] == "'" else rendered
 
 
 def _arguments(name: str, text: str) -> Arguments:

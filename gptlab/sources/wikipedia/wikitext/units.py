@@ -110,8 +110,10 @@ _SAME = {
     "kilometers": "km", "kilometres": "km", "km²": "km2", "sqkm": "km2", "sqm": "m2", "miles": "mi", "mile": "mi",
     "feet": "ft", "foot": "ft", "meters": "m", "metres": "m", "metre": "m", "meter": "m", "inch": "in",
     "inches": "in", "pound": "lb", "pounds": "lb", "lbs": "lb", "kmh": "km/h", "kph": "km/h", "acres": "acre",
-    "hectare": "ha", "hectares": "ha", "°C": "C", "°F": "F", "l": "L", "liter": "L", "litre": "L", "U.S.gal": "USgal",
-    "knot": "kn", "knots": "kn", "tonnes": "t", "MT": "t", "LY": "ly", "sq mi": "sqmi", "sq ft": "sqft", "mi2": "sqmi",
+    "hectare": "ha", "hectares": "ha", "°C": "C", "°F": "F", "l": "L", "liter": "L", "litre": "L",
+    "U.S.gal": "USgal",
+    "knot": "kn", "knots": "kn", "tonnes": "t", "MT": "t", "LY": "ly", "sq mi": "sqmi", "sq ft": "sqft",
+    "mi2": "sqmi",
     "ft2": "sqft", "cumt": "m3", "μm": "um", "µm": "um", "PD/sqkm": "/km2", "PD/sqmi": "/sqmi", "cc": "cm3",
     "mL": "ml", "au": "AU", "yards": "yd", "ounces": "oz", "grams": "g", "kilograms": "kg", "ST": "ST",
 }  # fmt: skip
