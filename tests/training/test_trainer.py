@@ -284,7 +284,7 @@ def test_a_signal_finishes_the_step_saves_and_stops(tmp_path, number):
     assert isinstance(stopped.value, TrainingStopped)
     assert (stopped.value.step, stopped.value.checkpoint) == (7, checkpoint)
     assert str(stopped.value) == (
-        f'stopped after step 7. Go on with TorchTrainer.load_checkpoint("{checkpoint}").train().'
+        f'Training stopped after step 7. Go on with TorchTrainer.load_checkpoint("{checkpoint}").train().'
     )
     assert signal.getsignal(number) is before
     resumed = TorchTrainer.load_checkpoint(tmp_path, data_source=Counting(), allow=("tiny_torch",)).train()
@@ -294,5 +294,5 @@ def test_a_signal_finishes_the_step_saves_and_stops(tmp_path, number):
 
 def test_a_signal_without_a_directory_says_that_nothing_was_saved():
     trainer = TorchTrainer.instantiate(CFG, TinyModel(), Counting(), hooks=(SendsSignal(signal.SIGINT, 2),))
-    with pytest.raises(TrainingStopped, match=r"stopped after step 2[.] Nothing was saved"):
+    with pytest.raises(TrainingStopped, match=r"Training stopped after step 2[.] Nothing was saved"):
         trainer.train()
