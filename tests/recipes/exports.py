@@ -1,6 +1,7 @@
 """A little MediaWiki export, for damaging."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 HEAD = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="en">
@@ -57,7 +58,7 @@ def without_links(text: str) -> str:
 def bomb(levels: int = 9) -> str:
     """A billion laughs: each entity is ten of the one before, and a page's text asks for the last."""
     names = "abcdefghijklmnop"[: levels + 1]
-    pairs = zip(names, names[1:], strict=False)
+    pairs = pairwise(names)
     entities = "".join(f'<!ENTITY {next_} "{f"&{name};" * 10}">' for name, next_ in pairs)
     declared = f'<?xml version="1.0"?>\n<!DOCTYPE mediawiki [<!ENTITY a "ha">{entities}]>\n'
     return declared + export().replace("a market", f"&{names[-1]};")

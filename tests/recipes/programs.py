@@ -1,4 +1,4 @@
-"""Running the real programs: `python -m recipes.<name>` in a process and a folder of its own, small enough for a test."""
+"""Running the real programs, `python -m recipes.<name>`, each in a folder of its own, small enough for a test."""
 
 import hashlib
 import json
@@ -18,6 +18,13 @@ K, R = TypeVar("K"), TypeVar("R")
 
 ROOT = Path(__file__).parents[2]
 CORES = 2
+
+
+def words(text: str) -> list[str]:
+    """Arguments as they are typed."""
+    return text.split()
+
+
 MODEL = words("--model.layers 1 --model.width 32 --model.heads 2 --model.vocab_size 400")
 ROWS = words("--model.max_seq_len 192")
 SMALL: dict[str, list[str]] = {

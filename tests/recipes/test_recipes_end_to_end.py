@@ -1,4 +1,4 @@
-"""Every recipe, as a user starts it: it is made without touching the disk, ends well, and leaves all that it should."""
+"""Every recipe as a user starts it: made without touching the disk, it ends well and leaves all that it should."""
 
 import json
 import struct
@@ -78,8 +78,8 @@ def test_a_recipe_is_made_without_touching_the_disk(tmp_path: Path) -> None:
 def test_it_ends_well_and_says_what_to_do_next(ran: tuple[Path, dict[str, Ended]], name: str) -> None:
     done = ran[1][name]
     assert (done.code, done.err) == (0, "")
-    for words in ("Where things are", "What to do next", "train:", "held-out", " steps in "):
-        assert words in done.out
+    for part in ("Where things are", "What to do next", "train:", "held-out", " steps in "):
+        assert part in done.out
     assert "nan" not in done.out.split("What was left out")[0]
     assert f"python -m recipes.{name}" in done.out
 
@@ -156,8 +156,8 @@ def test_the_second_run_reuses_all_that_was_prepared(ran: tuple[Path, dict[str, 
     assert (again.code, again.err) == (0, "")
     assert times_of(place / "dagseq_wiki" / "cache") == before
     made = ("write wiki", "find redirects", "read dump", "write articles", "train tokenizer", "pack rows")
-    assert [words for words in made if words in first["dagseq_wiki"].out] == list(made)
-    assert [words for words in made if words in again.out] == []
+    assert [part for part in made if part in first["dagseq_wiki"].out] == list(made)
+    assert [part for part in made if part in again.out] == []
     assert again.out.count("Found ") >= 2
     old, new = runs_of(place / "dagseq_wiki")
     assert weights_of(old) == weights_of(new)
@@ -186,9 +186,9 @@ def test_a_changed_recipe_is_refused_with_the_difference(tmp_path: Path) -> None
     refused = ended(tmp_path, mine, *SMALL["dagseq_wiki"], "--resume", run)
     assert refused.code == 2 and "Traceback" not in refused.all
     changed = [line.strip() for line in refused.err.splitlines() if line.strip()[:1] in ("+", "-")]
-    assert len(changed) == 4, changed
-    assert "seq_len // 2" in changed[2] and "seq_len // 3" in changed[3]
-    with pytest.raises(ExperimentError, match="another version of my_recipe.py"):
+    assert f"--- {run.name}/recipe.txt" in refused.err
+    assert "seq_len // 2" in changed[-2] and "seq_len // 3" in changed[-1]
+    with pytest.raises(ExperimentError, match=r"another version of my_recipe[.]py"):
         load_model(run, recipe_file=mine)
     taken = ended(tmp_path, mine, *SMALL["dagseq_wiki"], "--resume", run, "--allow_changed_recipe")
     assert (taken.code, taken.err) == (0, "")
@@ -202,7 +202,7 @@ def test_help_lists_every_setting_with_its_default(tmp_path: Path) -> None:
         assert (done.code, done.err) == (0, "")
         text = " ".join(done.out.replace("│", " ").split())
         for setting in names_of(module.Settings):
-            head, found, tail = text.partition(f" --{setting}")
+            _, found, tail = text.partition(f" --{setting}")
             assert found, setting
             assert "(default:" in tail.split(" --", 3)[0] + tail[:400], setting
         assert text.count("(default:") == len(names_of(module.Settings))

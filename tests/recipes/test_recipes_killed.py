@@ -1,4 +1,4 @@
-"""A run that is killed, wherever it is, is started again: nothing that was finished is done twice, nothing is left over.
+"""A run that is killed anywhere and started again: nothing finished is done twice, nothing is left over.
 
 SIGKILL strikes just before a change to the file system, which are the moments that count: between them nothing can be
 half done. The moments are drawn evenly over all changes of an undisturbed run (a few hundred), and so are spread over
@@ -29,6 +29,7 @@ from programs import (
     times_of,
     together,
     weights_of,
+    words,
 )
 
 from gptlab.storage import is_complete
@@ -117,7 +118,7 @@ def test_killed_at_any_moment(undisturbed: tuple[Path, int], warm: Nursery) -> N
 @pytest.mark.parametrize("during", ["preparation", "training"])
 def test_asked_to_stop(tmp_path: Path, number: int, code: int, during: str) -> None:
     """It ends soon, says what was kept, and the command that it gives goes on."""
-    pages, line = ("3000", "read dump") if during == "preparation" else ("60", "train from")
+    pages, line = ("2000", "read dump") if during == "preparation" else ("60", "train from")
     steps = "3" if during == "preparation" else "20000"
     given = [*SETTINGS, "--pages", pages, "--trainer.steps", steps]
     program = started(tmp_path, "dagseq_wiki", *given)
@@ -131,20 +132,20 @@ def test_asked_to_stop(tmp_path: Path, number: int, code: int, during: str) -> N
     assert re.search(rf"^Stopped\..*\n(?:.*\n)?Kept: {re.escape(str(run.relative_to(tmp_path)))}", said, re.MULTILINE)
     (on,) = re.findall(r"^Go on: (.*)$", said, re.MULTILINE)
     assert not rubbish_of(tmp_path)
-    words = shlex.split(on)
-    assert words[:3] == ["python", "-m", "recipes.dagseq_wiki"] and words[-2] == "--resume"
+    said_to = shlex.split(on)
+    assert said_to[:3] == ["python", "-m", "recipes.dagseq_wiki"] and said_to[-2] == "--resume"
     if during == "training":
         assert "checkpoints step-" in said and "metrics of" in said
         done = int(re.findall(r"stopped after step (\d+)", said)[0])
         refused = subprocess.run(
-            [sys.executable, *words[1:], "--trainer.steps", "3"],
+            [sys.executable, *said_to[1:], "--trainer.steps", "3"],
             cwd=tmp_path,
             env=environment(),
             capture_output=True,
             check=False,
         )
         assert refused.returncode == 2 and b"trainer.steps" in refused.stderr  # another run's settings
-        again = started(tmp_path, "dagseq_wiki", *words[3:])
+        again = started(tmp_path, "dagseq_wiki", *said_to[3:])
         wait_for(tmp_path / "said.txt", f"going on from step {done}", again)
         wait_for(tmp_path / "said.txt", "train from", again)
         again.send_signal(number)
@@ -153,21 +154,21 @@ def test_asked_to_stop(tmp_path: Path, number: int, code: int, during: str) -> N
         assert steps_done == list(range(1, len(steps_done) + 1)) and len(steps_done) > done
     else:
         finished = subprocess.run(
-            [sys.executable, *words[1:]], cwd=tmp_path, env=environment(), capture_output=True, check=False
+            [sys.executable, *said_to[1:]], cwd=tmp_path, env=environment(), capture_output=True, check=False
         )
         assert finished.returncode == 0, finished.stderr.decode()
         assert b"write wiki" not in finished.stdout and b"write articles" in finished.stdout
         assert runs_of(tmp_path) == [run] and (run / "finished.json").exists()
 
 
-def wait_for(file: Path, words: str, program: "subprocess.Popen[bytes]") -> None:
+def wait_for(file: Path, line: str, program: "subprocess.Popen[bytes]") -> None:
     """Until the program has said so."""
     for _ in range(1200):
-        if words in file.read_text():
+        if line in file.read_text():
             return
         assert program.poll() is None, file.read_text()
         time.sleep(0.05)
-    raise AssertionError(f"{words!r} was not said within a minute: {file.read_text()}")
+    raise AssertionError(f"{line!r} was not said within a minute: {file.read_text()}")
 
 
 def test_an_interrupted_run_is_told_of_when_a_new_one_begins(tmp_path: Path, warm: Nursery) -> None:

@@ -1,11 +1,11 @@
-"""The flagship recipe on real Wikipedia dumps, kept beside the checkout: it ends, and its files read like articles."""
+"""The flagship recipe on real Wikipedia dumps, kept beside the checkout: its files read like articles."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
-from programs import MODEL, Ended, Nursery, rubbish_of, runs_of
+from programs import MODEL, Ended, Nursery, rubbish_of, runs_of, words
 
 pytestmark = pytest.mark.slow
 SETTINGS = [*MODEL, *words("--trainer.steps 3 --model.max_seq_len 256")]
