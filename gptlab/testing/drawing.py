@@ -189,7 +189,7 @@ def value(  # noqa: PLR0911  (a table of cases)
 
 
 def _member(draw: Draw, hint: Any, scope: Scope) -> Any:
-    members = typing.get_args(hint)
+    members = tuple(sorted(typing.get_args(hint), key=lambda member: record_of(member) is not None))
     if scope.depth > _DEEP:  # and one that may hold another of itself
         flat = [member for member in members if record_of(member) is None]
         members = tuple(flat) or members

@@ -67,7 +67,7 @@ def _collect_without_mark(node: Any, collect: Callable[[], Iterable[Any]]) -> It
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What opted out."""
-    left_out = sorted(set(config.stash.get(_LEFT_OUT, None) or []))
+    left_out = sorted(set(config.stash[_LEFT_OUT])) if _LEFT_OUT in config.stash else []
     if left_out:
         terminalreporter.section("gptlab: left out by __test__ = False")
         for line in left_out:

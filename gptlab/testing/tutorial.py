@@ -106,5 +106,6 @@ holds: types, lazy, deterministic, input_untouched, yields_kept, chunking, excep
 nothing is lost
 
 In a file of your own none of this needs a test. Write `__test__ = True` and `__test_name__ = "my stages"` at its
-top, and `pytest --gptlab my_stages/` puts every stage, source, model, tokenizer, trainer and benchmark in it to its laws.
+top, and `pytest --gptlab my_stages/` puts every stage, source, model, tokenizer, trainer and benchmark in it to its
+laws.
 '''

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import gptlab.testing.collecting  # noqa: F401  (once: pytester forgets what its sessions import)
+
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
