@@ -72,7 +72,7 @@ def test_it_is_refused_when_it_is_made(folder: Path, name: str) -> None:
     words = (r"\d+ +\S+ +yields ", r"\d+ +\S+ +takes ") if "cannot follow" in lines[0] else ("got ", "wanted ")
     got, wanted = (next((at for at, line in enumerate(lines) if re.match(word, line)), 0) for word in words)
     assert 0 < got < wanted < len(lines) - 1, str(refused.value)
-    assert len(lines[-1].split()) > 3, str(refused.value)
+    assert len(lines[-1].split()) > 1, str(refused.value)
 
 
 def test_mypy_refuses_each_of_them_and_not_the_recipe(folder: Path, tmp_path: Path) -> None:
