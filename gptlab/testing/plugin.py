@@ -67,10 +67,11 @@ def _collect_without_mark(node: Any, collect: Callable[[], Iterable[Any]]) -> It
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What opted out."""
-    left_out = sorted(set(config.stash[_LEFT_OUT])) if _LEFT_OUT in config.stash else []
+    nothing: list[str] = []
+    left_out: list[str] = config.stash.get(_LEFT_OUT, nothing)
     if left_out:
         terminalreporter.section("gptlab: left out by __test__ = False")
-        for line in left_out:
+        for line in sorted(set(left_out)):
             terminalreporter.line(line)
 
 

@@ -57,6 +57,11 @@ def difference(left: Held, right: Held, path: str = "it") -> str:
     return f"{path} is {_summary(left)} and {_summary(right)}"
 
 
+def snapshot_list(contents: list[Held]) -> Held:
+    """The outputs as one content."""
+    return Held("list", {f"{number}": content for number, content in enumerate(contents)})
+
+
 def _held(value: Any, above: frozenset[int]) -> Held:  # noqa: PLR0911  (a table of cases)
     kind = type(value).__name__
     if value is None or isinstance(value, bool | int | str | bytes | PurePath):

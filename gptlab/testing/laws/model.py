@@ -14,9 +14,10 @@ from gptlab.pipeline.signature import takes, yields
 from gptlab.testing.errors import broken
 from gptlab.testing.example import Example
 from gptlab.testing.laws import stage
+from gptlab.testing.laws.inputs import inputs_of
 from gptlab.testing.laws.law import MAX_EXAMPLES, Held, Law, NotApplicable, check, search
 from gptlab.testing.laws.running import outputs
-from gptlab.testing.snapshots import difference
+from gptlab.testing.snapshots import difference, snapshot_list
 
 _TYPE_METHODS = {
     "fwd_input_type": ("forward", takes),
@@ -41,7 +42,7 @@ def changed_file(before: dict[str, bytes], after: dict[str, bytes]) -> str:
 
 
 def _forward(example: Example) -> Example:
-    return attrs.evolve(example, value=example.value.forward, inputs=stage.inputs_of(_as_forward(example)))
+    return attrs.evolve(example, value=example.value.forward, inputs=inputs_of(_as_forward(example)))
 
 
 def _as_forward(example: Example) -> Example:
@@ -83,7 +84,7 @@ def forward_changes_nothing(law: Law, example: Example, max_examples: int) -> No
                 do="Leave weights and counts to the trainer.",
             )
 
-    search(stage.inputs_of(_as_forward(example)), tried, max_examples)
+    search(inputs_of(_as_forward(example)), tried, max_examples)
 
 
 def copies(law: Law, example: Example, max_examples: int) -> None:
@@ -129,13 +130,13 @@ def save_and_load(law: Law, example: Example, max_examples: int) -> None:
             raise broken(
                 law.sentence,
                 model,
-                got=difference(stage.snapshot_list(before), stage.snapshot_list(after), "output "),
+                got=difference(snapshot_list(before), snapshot_list(after), "output "),
                 wanted="the same outputs",
                 items=items,
                 do="Save all that forward depends on.",
             )
 
-    search(stage.inputs_of(_as_forward(example)), tried, max_examples)
+    search(inputs_of(_as_forward(example)), tried, max_examples)
 
 
 def _of_forward(law: Law) -> Law:

@@ -18,9 +18,8 @@ from gptlab.testing.example import Example
 from gptlab.testing.laws.law import MAX_EXAMPLES, Held, Law, NotApplicable, check
 from gptlab.testing.laws.running import chance, crashing, quietly
 from gptlab.testing.laws.saving import saved
-from gptlab.testing.laws.stage import snapshot_list
 from gptlab.testing.snapshots import Held as Content
-from gptlab.testing.snapshots import difference, snapshot
+from gptlab.testing.snapshots import difference, snapshot, snapshot_list
 
 _DESCRIPTORS = Path("/dev/fd")
 
