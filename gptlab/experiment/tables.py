@@ -144,7 +144,8 @@ def drops_table(drops: Drops, title: str = "What was left out") -> Table:
     """Reason, count and the first example; the most frequent first."""
     table = _table(title, "reason")
     table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("for example", overflow="ellipsis", no_wrap=True)
+    table.columns[0].no_wrap = True
+    table.add_column("for example", overflow="fold")
     for reason, number in drops.counts.most_common():
         table.add_row(_text(reason), f"{number:,}", _text(shorten(drops.examples.get(reason, ""), LONGEST_EXAMPLE)))
     return table

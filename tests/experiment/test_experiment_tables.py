@@ -135,3 +135,11 @@ def test_samples_say_what_was_read_and_from_where_on() -> None:
     text = as_text(samples_table(samples))
     assert "From [Ada](Ada)" in text and "Ada, Bee (from character 5 on)" in text
     assert "[x] ends" in text and "no document" in text
+
+
+def test_a_long_example_leaves_room_for_its_reason() -> None:
+    drops = Drops()
+    drops.drop("end of a long document (it is cut)", 3, "L" * 300)
+    out = io.StringIO()
+    Console(file=out, width=80).print(drops_table(drops))
+    assert "end of a long document (it is cut)" in out.getvalue() and "…" in out.getvalue()

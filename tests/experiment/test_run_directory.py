@@ -323,3 +323,11 @@ def test_a_patch_restores_the_code_that_ran(tmp_path: Path) -> None:
     git("apply", str(tmp_path / "patch.diff"), folder=two)
     assert (two / "a.py").read_text() == "a = 2\n" and (two / "new ü.py").read_text() == "b = 1"
     assert not (two / "junk").exists() and not (two / "big.bin").exists()
+
+
+def test_what_a_killed_beginning_left_is_removed(tmp_path: Path, recipe: Path) -> None:
+    left = tmp_path / "runs" / ".run.1-abc.gptlab-tmp"
+    left.mkdir(parents=True)
+    (left / "recipe.txt").write_text("half of it")
+    run = RunDirectory.create(tmp_path / "runs", recipe, {})
+    assert list((tmp_path / "runs").iterdir()) == [run.path]

@@ -210,3 +210,21 @@ def test_seeded_orders_are_all_alike_and_never_change():
     first = Counter(int(seeded_permutation(5, seed, epoch)[0]) for seed in range(40) for epoch in range(25))
     assert all(150 < first[number] < 250 for number in range(5))
     assert seeded_permutation(8, 7, 3).tolist() == [1, 5, 0, 6, 7, 3, 4, 2]
+
+
+def test_documents_without_a_link_among_them_are_told_of():
+    class Said(Drops):
+        def say(self, message: str) -> None:
+            messages.append(message)
+
+    for target, told in (("Missing", 1), ("B", 0)):
+        messages: list[str] = []
+        with watching(Said()):
+            documents = [document("A", [1, 2], [(1, target)]), document("B", [1, 2])]
+            list(TraverseLinks(BreadthFirst())(iter(documents)))
+        assert len([message for message in messages if "no document links to another, of 2" in message]) == told
+
+
+def test_a_word_is_no_policy():
+    with pytest.raises(ValueError, match=r"TraverseLinks[.]policy\n  got +'breadth_first'\n.*visit"):
+        TraverseLinks("breadth_first")

@@ -183,3 +183,16 @@ def test_where_it_is_kept_does_not_change_what_it_is(tmp_path: Path) -> None:
     source = Written((document("A"),))
     one, two = ArticleFolder(source, cache=tmp_path / "one"), ArticleFolder(source, cache=tmp_path / "two")
     assert one == two and one.directory.name == two.directory.name
+
+
+def test_what_was_dropped_is_told_again_when_the_files_are_found(tmp_path: Path) -> None:
+    """By a later run, and once by each: a dump that was cut off is still cut off the second time."""
+    source = Written((document("One"), document("one", "another"), document("Two")))
+    counts = []
+    for _ in range(2):
+        folder = ArticleFolder(source, cache=tmp_path)
+        with watching(Drops()) as drops:
+            assert len(list(folder.get_data_generator())) == len(list(folder.get_data_generator())) == 2
+        counts.append((drops.counts, drops.examples))
+    assert counts[0] == counts[1]
+    assert counts[0][0] == {"second document of one identity": 1}
