@@ -128,5 +128,22 @@ def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
     )
 
 
+__test__ = True
+__test_name__ = "dagseq_wiki"
+
+
+def gptlab_examples(folder: Path) -> dict[str, object]:
+    """A tiny run's data and model, which `pytest --gptlab recipes` puts to their laws."""
+    tiny = recipe(
+        Settings(
+            pages=60,
+            batch_size=2,
+            model=attrs.evolve(Settings().model, layers=1, width=16, vocab_size=300, max_seq_len=64),
+            cache=folder,
+        )
+    )
+    return {"data": tiny.data, "model": tiny.model}
+
+
 if __name__ == "__main__":
     sys.exit(main(Settings, lambda settings: run(recipe(settings), settings, settings.run)))

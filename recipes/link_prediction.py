@@ -67,5 +67,23 @@ def recipe(settings: Settings = Settings()) -> Recipe[LinkPairs]:
     )
 
 
+__test__ = True
+__test_name__ = "link_prediction"
+
+
+def gptlab_examples(folder: Path) -> dict[str, object]:
+    """A tiny run's data and model, which `pytest --gptlab recipes` puts to their laws."""
+    tiny = recipe(
+        Settings(
+            packages=("attrs",),
+            pairs=4,
+            length=16,
+            model=attrs.evolve(Settings().model, width=8, vocab_size=300),
+            cache=folder,
+        )
+    )
+    return {"data": tiny.data, "model": tiny.model}
+
+
 if __name__ == "__main__":
     sys.exit(main(Settings, lambda settings: run(recipe(settings), settings, settings.run)))
