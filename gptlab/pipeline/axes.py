@@ -178,6 +178,24 @@ class AxisTable:
             result[name] = AtMost(min(bounds)) if size is None else size
         return result
 
+    def limits(self) -> tuple[tuple[str, int, int], ...]:
+        """(name, smallest size, largest size) of every name that a claim holds for.
+
+        >>> table = AxisTable()
+        >>> table.claim(Claimed(0, "seq", AtMost(4096)))
+        >>> table.unify("seq", "n·1")
+        >>> table.limits()
+        (('n·1', 0, 4096), ('seq', 0, 4096))
+        """
+        found: list[tuple[str, int, int]] = []
+        for name in sorted(self.names() | self._parent.keys()):
+            claims = [claimed.claim for claimed in self.claims(name)]
+            sizes = [claim for claim in claims if isinstance(claim, int)]
+            bounds = [claim.size for claim in claims if isinstance(claim, AtMost)]
+            if claims:
+                found.append((name, max(sizes, default=0), min(sizes + bounds)))
+        return tuple(found)
+
     def root_of(self, name: str) -> str:
         """One name for all names of one axis."""
         while name in self._parent:
@@ -202,14 +220,15 @@ def _agree(one: Claim, other: Claim) -> bool:
 
 
 _CAPACITY = {"uint8": 1 << 8, "uint16": 1 << 16, "int8": 1 << 7, "int16": 1 << 15, "uint4": 1 << 4, "int4": 1 << 3}
-_TOKEN_NAMES = frozenset(("tokens", "targets", "token_ids", "input_ids"))
+TOKEN_NAMES = frozenset(("tokens", "targets", "token_ids", "input_ids"))
+"""Fields and axes of token ids: their dtype must hold the vocabulary, and `gptlab.testing` draws them below it."""
 
 
 def too_narrow(hint: Any, vocab: int) -> tuple[str, int] | None:
     """The field or axis of token ids that cannot hold a vocabulary, and how many ids it can.
 
-    Token ids are the arrays in fields, or over axes, named `tokens`, `targets`, `token_ids` or `input_ids`. Of
-    several dtypes in a union one must be wide enough; a dtype with no known limit is.
+    Token ids are the arrays in fields, or over axes, of `TOKEN_NAMES`. Of several dtypes in a union one must be wide
+    enough; a dtype with no known limit is.
 
     >>> import numpy as np
     >>> from jaxtyping import UInt16
@@ -218,8 +237,8 @@ def too_narrow(hint: Any, vocab: int) -> tuple[str, int] | None:
     """
     widest: dict[str, int] = {}
     for field, array in fields_reached(hint):
-        axes = {without_scope(dim.name) for dim in parse_dims(array.dim_str)} & _TOKEN_NAMES
-        name = field if field in _TOKEN_NAMES else min(axes, default="")
+        axes = {without_scope(dim.name) for dim in parse_dims(array.dim_str)} & TOKEN_NAMES
+        name = field if field in TOKEN_NAMES else min(axes, default="")
         if name and isinstance(array.dtypes, tuple | list):
             capacity = max((_CAPACITY.get(dtype, 1 << 31) for dtype in array.dtypes), default=1 << 31)
             widest[name] = max(widest.get(name, 0), capacity)

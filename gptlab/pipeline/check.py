@@ -15,9 +15,10 @@ from itertools import islice
 from typing import Any, Literal
 
 from gptlab.pipeline.axes import AtMost, AxisTable, Claimed
+from gptlab.pipeline.bind import Mismatch, Scope
 from gptlab.pipeline.chain import Chain
 from gptlab.pipeline.errors import ContractError
-from gptlab.pipeline.examine import Mismatch, Scope, examiner
+from gptlab.pipeline.examine import examiner
 from gptlab.pipeline.hints import without_scope
 from gptlab.types.errors import four_parts
 

@@ -1,19 +1,16 @@
 """One item against one annotation: a function is made for each annotation once, and called for each item.
 
-Axes are bound per record: `tokens` of two documents in one walk are two axes, `seq` of two fields of one row is one.
+This is the definition of what passes, and what explains what does not; `accept` is quicker about what surely passes.
+The examiners of a record's fields are made when its first item comes, so that a record may hold others of its kind.
 """
 
 import functools
 import inspect
-import operator
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, NewType, TypeVar
 
-import attrs
-
-from gptlab.pipeline.axes import AtMost, AxisTable
-from gptlab.pipeline.dims import Dim, evaluate, parse_dims
+from gptlab.pipeline.bind import Examine, Mismatch, Scope, array_examiner, found
 from gptlab.pipeline.generics import class_bindings
 from gptlab.pipeline.hints import (
     MISSING,
@@ -25,73 +22,19 @@ from gptlab.pipeline.hints import (
     show,
     strip,
     substitute,
-    without_scope,
 )
-
-Examine = Callable[[Any, "Scope"], None]
-"""(item, axes bound so far) -> nothing, or `Mismatch`."""
-
-
-class Mismatch(Exception):  # noqa: N818  (never leaves the check: ContractError does)
-    """What was found is not what was wanted.
-
-    The path to where is put together on the way up, so that an item that passes pays nothing for it.
-    """
-
-    def __init__(self, found: str, wanted: str, why: str = "", axis: str = "", *, close: bool = False) -> None:
-        super().__init__(found)
-        self.found, self.wanted, self.why, self.axis = found, wanted, why, axis
-        self.close = close  # of a union's members the one that came closest is the one to explain
-        self.path = ""
-
-    def at(self, step: str) -> "Mismatch":
-        """The same, seen from one level up."""
-        self.path = step + self.path
-        return self
-
-
-@attrs.define
-class Scope:
-    """The axes of one record.
-
-    Attributes:
-        table: what the whole pipeline knows of the axes.
-        label: the field that is being examined.
-        sizes: name to (size, the field that bound it).
-        many: `*name` to (may be broadcast, shape).
-        later: symbolic axes whose names were not bound yet.
-    """
-
-    table: AxisTable
-    label: str = ""
-    sizes: dict[str, tuple[int, str]] = attrs.Factory(dict)
-    many: dict[str, tuple[bool, tuple[int, ...]]] = attrs.Factory(dict)
-    later: list[tuple[str, Callable[[], None]]] = attrs.Factory(list)
-
-    def known(self) -> dict[str, int]:
-        """The sizes of all names, for symbolic axes."""
-        fixed = {name: self.table.size_of(name) for name in self.table.names()}
-        sizes = {name: size for name, size in fixed.items() if size is not None}
-        return sizes | {name: size for name, (size, _) in self.sizes.items()}
-
-    def close(self) -> None:
-        """Examine the symbolic axes that had to wait."""
-        for step, check in self.later:
-            try:
-                check()
-            except Mismatch as mismatch:
-                raise mismatch.at(step) from None
 
 
 @functools.lru_cache(maxsize=1024)
 def examiner(hint: Any) -> Examine:  # noqa: PLR0911  (a table of cases)
     """The function that examines items of an annotation.
 
+    >>> from gptlab.pipeline.axes import AxisTable
     >>> examine = examiner(tuple[int, str])
     >>> examine((1, "a"), Scope(AxisTable()))
     >>> examine((1, 2), Scope(AxisTable()))
     Traceback (most recent call last):
-    gptlab.pipeline.examine.Mismatch: tuple
+    gptlab.pipeline.bind.Mismatch: tuple
     """
     hint = strip(hint)
     if isinstance(hint, NewType):
@@ -99,9 +42,9 @@ def examiner(hint: Any) -> Examine:  # noqa: PLR0911  (a table of cases)
     if hint in (Any, MISSING, object) or isinstance(hint, TypeVar):
         return _anything
     if is_array(hint):
-        return _array(hint)
+        return array_examiner(hint)
     if not _has_parts(hint):
-        return _plain(hint)
+        return _plain(hint) if plain_element(hint) is None else _row(hint)
     if is_union(hint):
         return _union(hint)
     kind: Any = typing.get_origin(hint) or hint
@@ -131,6 +74,42 @@ def _has_parts(hint: Any) -> bool:
     if origin is Literal or origin is type or origin is typing.get_origin(Callable[[int], int]):
         return False
     return bool(field_hints(origin) if inspect.isclass(origin) else ()) or any(map(_has_parts, arguments(hint)))
+
+
+def plain_class(hint: Any) -> Any:
+    """The class where it, or a `NewType` of it, is one whose values have nothing inside; else None.
+
+    >>> plain_class(NewType("Name", str)), plain_class(list[str])
+    (<class 'str'>, None)
+    """
+    hint = strip(hint)
+    while isinstance(hint, NewType):
+        hint = strip(hint.__supertype__)
+    return hint if inspect.isclass(hint) and hint in (int, str, bytes, bool, type(None)) else None
+
+
+def plain_element(hint: Any) -> Any:
+    """The class of the elements of a collection of such values; else None.
+
+    >>> plain_element(tuple[int, ...]), plain_element(tuple[int])
+    (<class 'int'>, None)
+    """
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (list, set, frozenset) or (origin is tuple and args[1:] == (Ellipsis,)):
+        return plain_class(args[0])
+    return None
+
+
+def _row(hint: Any) -> Examine:
+    """A collection of plain values, all of which are looked at; beartype would look at one, at random."""
+    kind, element = typing.get_origin(hint), plain_element(hint)
+    examine_each = _collection(hint, kind)
+
+    def examine_row(item: Any, scope: Scope) -> None:
+        if not isinstance(item, kind) or not set(map(type, item)) <= {element}:
+            examine_each(item, scope)
+
+    return examine_row
 
 
 def _plain(hint: Any) -> Examine:
@@ -171,51 +150,26 @@ def _by_beartype(hint: Any) -> Examine:
 def _record(hint: Any, kind: Any) -> Examine:
     bound = class_bindings(hint)
     hints = {name: substitute(annotation, bound) for name, annotation in field_hints(kind).items()}
-    fields = tuple((name, examiner(annotation), f"{kind.__name__}.{name}") for name, annotation in hints.items())
-    has_axes = any(map(_has_parts, hints.values()))
-    # Whether a value is of a class follows from its type, so the types of these fields are looked at once.
-    simple = tuple(field for field in fields if _is_simple(hints[field[0]]))
-    others = tuple(field for field in fields if field not in simple)
-    types_of = _types_of(tuple(name for name, _, _ in simple))
-    accepted: set[Any] = set()
+    has_parts = any(map(_has_parts, hints.values()))
+
+    @functools.cache
+    def fields() -> tuple[tuple[str, Examine, str], ...]:
+        return tuple((name, examiner(inner), f"{kind.__name__}.{name}") for name, inner in hints.items())
 
     def examine_record(item: Any, scope: Scope) -> None:
         if not isinstance(item, kind):
             raise Mismatch(found(item), show(hint))
-        own = Scope(scope.table) if has_axes else scope
-        types = types_of(item)
-        if types not in accepted:
-            _examine_fields(simple, item, own)
-            accepted.add(types)
-        if others:
-            _examine_fields(others, item, own)
-        if has_axes and own.later:
+        own = Scope(scope.table) if has_parts else scope
+        for name, examine, label in fields():
+            own.label = label
+            try:
+                examine(getattr(item, name), own)
+            except Mismatch as mismatch:
+                raise mismatch.at(f".{name}") from None
+        if has_parts:
             own.close()
 
     return examine_record
-
-
-def _examine_fields(fields: tuple[tuple[str, Examine, str], ...], item: Any, scope: Scope) -> None:
-    for name, examine, label in fields:
-        scope.label = label
-        try:
-            examine(getattr(item, name), scope)
-        except Mismatch as mismatch:
-            raise mismatch.at(f".{name}") from None
-
-
-def _is_simple(hint: Any) -> bool:
-    while isinstance(hint, NewType):
-        hint = hint.__supertype__
-    return inspect.isclass(hint) and hint in (int, str, bytes, bool, type(None))
-
-
-def _types_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
-    """A function from a record to the types of these fields."""
-    if len(names) < 2:
-        return lambda item: tuple(type(getattr(item, name)) for name in names)
-    values = operator.attrgetter(*names)
-    return lambda item: tuple(map(type, values(item)))
 
 
 def _union(hint: Any) -> Examine:
@@ -290,140 +244,3 @@ def _mapping(hint: Any, kind: Any) -> Examine:
                 raise mismatch.at(f"[{name!r}]") from None
 
     return examine_mapping
-
-
-def _array(hint: Any) -> Examine:
-    """Array type and dtype by jaxtyping, once per dtype; axes here."""
-    kind, dims = hint.array_type, parse_dims(hint.dim_str)
-    loose = hint.dtype[kind, "..."]
-    accepted: set[Any] = set()
-    many = next((index for index, dim in enumerate(dims) if dim.kind == "many"), None)
-
-    def examine_array(item: Any, scope: Scope) -> None:
-        seen = (type(item), getattr(item, "dtype", None))
-        if seen not in accepted:
-            if not isinstance(item, loose):
-                why = f"dtype {seen[1]} is not {hint.dtype.__name__}" if isinstance(item, _class(kind)) else ""
-                raise Mismatch(found(item), show(hint), why)
-            accepted.add(seen)
-        try:
-            _examine_axes(dims, many, item.shape, scope, hint)
-        except _Wrong as wrong:
-            raise Mismatch(found(item), show(hint), str(wrong), wrong.axis, close=True) from None
-
-    return examine_array
-
-
-def _examine_axes(dims: tuple[Dim, ...], many: int | None, shape: tuple[int, ...], scope: Scope, hint: Any) -> None:
-    if many is None:
-        if len(shape) != len(dims):
-            raise _Wrong(f"{_count(len(shape))}, wanted {len(dims)}")
-        _each(dims, shape, scope, hint)
-        return
-    tail = len(dims) - many - 1
-    if len(shape) < many + tail:
-        raise _Wrong(f"{_count(len(shape))}, wanted at least {many + tail}")
-    stop = len(shape) - tail
-    _each(dims[:many], shape[:many], scope, hint)
-    _each(dims[many + 1 :], shape[stop:], scope, hint)
-    _several(dims[many], tuple(shape[many:stop]), scope)
-
-
-def _each(dims: tuple[Dim, ...], shape: tuple[int, ...], scope: Scope, hint: Any) -> None:
-    for dim, size in zip(dims, shape, strict=True):
-        earlier = scope.sizes.get(dim.name)
-        if earlier is not None and earlier[0] == size and dim.kind == "named":  # by far the most
-            continue
-        if dim.kind == "symbolic" and not (dim.broadcast and size == 1):
-            _symbolic(dim, size, scope, hint)
-        else:
-            _one(dim, size, scope)
-
-
-class _Wrong(Exception):  # noqa: N818
-    def __init__(self, why: str, axis: str = "") -> None:
-        super().__init__(why)
-        self.axis = axis
-
-
-def _count(axes: int) -> str:
-    return "1 axis" if axes == 1 else f"{axes} axes"
-
-
-def _class(kind: Any) -> Any:
-    return kind if inspect.isclass(kind) else object
-
-
-def _one(dim: Dim, size: int, scope: Scope) -> None:
-    if dim.kind == "any" or (dim.broadcast and size == 1):
-        return
-    if dim.kind == "fixed":
-        if dim.size != size:
-            raise _Wrong(f"an axis is {size}, wanted {dim.size}")
-        return
-    earlier = scope.sizes.get(dim.name)
-    if earlier is not None:
-        if earlier[0] != size:
-            also = f" as in {earlier[1]}" if earlier[1] and earlier[1] != scope.label else ""
-            raise _Wrong(f"axis {without_scope(dim.name)} is {size}, wanted {earlier[0]}{also}")
-        return
-    for claimed in scope.table.claims(dim.name):
-        claim = claimed.claim
-        if (size > claim.size) if isinstance(claim, AtMost) else (size != claim):
-            raise _Wrong(f"axis {without_scope(dim.name)} is {size}, wanted {claim}", dim.name)
-    scope.sizes[dim.name] = (size, scope.label)
-
-
-def _symbolic(dim: Dim, size: int, scope: Scope, hint: Any) -> None:
-    """A size that is arithmetic on other axes; it waits until they are known."""
-    if evaluate(dim.expression, scope.known()) is None:
-        step = scope.label[scope.label.rfind(".") :] if "." in scope.label else scope.label
-        scope.later.append((step, functools.partial(_is_size, dim, size, scope, hint)))
-    else:
-        _is_size(dim, size, scope, hint)
-
-
-def _is_size(dim: Dim, size: int, scope: Scope, hint: Any) -> None:
-    wanted = evaluate(dim.expression, scope.known())
-    if wanted != size:
-        text = without_scope(dim.expression)
-        why = f"axis {text} is {size}, wanted {wanted}" if wanted is not None else f"nothing sizes axis {text}"
-        raise Mismatch(f"an axis of {size}", show(hint), why, close=True)
-
-
-def _several(dim: Dim, shape: tuple[int, ...], scope: Scope) -> None:
-    """`*name`: the same axes wherever it stands, or ones that broadcast to them (`*#name`)."""
-    if not dim.name:
-        return
-    earlier_may, earlier = scope.many.setdefault(dim.name, (dim.broadcast, shape))
-    if earlier == shape:
-        return
-    both = _broadcast(earlier, shape)
-    fits = both is not None and (earlier_may or both == earlier) and (dim.broadcast or both == shape)
-    if not fits:
-        raise _Wrong(f"axes {without_scope(dim.name)} are {shape}, wanted {earlier}")
-    if earlier_may:
-        scope.many[dim.name] = (dim.broadcast, both or shape)
-
-
-def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] | None:
-    import numpy as np  # noqa: PLC0415
-
-    try:
-        return np.broadcast_shapes(one, other)
-    except ValueError:
-        return None
-
-
-def found(item: Any) -> str:
-    """What a thing is, in a few words: arrays by dtype and shape, short values as they are, others by type.
-
-    >>> found(3), found(["a long list"] * 100), found(None)
-    ('int 3', 'list', 'None')
-    """
-    if hasattr(item, "dtype") and hasattr(item, "shape"):
-        return f"{type(item).__name__} of {str(item.dtype).removeprefix('torch.')}, shape {tuple(item.shape)}"
-    if item is None:
-        return "None"
-    text = repr(item) if isinstance(item, str | bytes | int | float) else ""
-    return f"{type(item).__name__} {text}".strip() if len(text) <= 40 else type(item).__name__

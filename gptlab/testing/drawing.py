@@ -19,7 +19,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from gptlab.pipeline.axes import Claim
+from gptlab.pipeline.axes import TOKEN_NAMES, Claim
 from gptlab.pipeline.dims import parse_dims
 from gptlab.pipeline.generics import class_bindings
 from gptlab.pipeline.hints import (
@@ -39,9 +39,6 @@ from gptlab.testing.errors import cannot_draw
 from gptlab.testing.registry import bound_of, entry_for
 from gptlab.testing.sizes import Limits, Sizes, shape_of, sizes
 from gptlab.testing.text import nasty_text
-
-TOKEN_NAMES = frozenset(("tokens", "targets", "token_ids", "input_ids"))
-"""Fields and axes of token ids: what the construction check holds against `vocab`, is drawn below it."""
 
 _DEEP = 2
 

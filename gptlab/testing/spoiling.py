@@ -16,9 +16,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gptlab.pipeline.axes import AxisTable, Claim, Claimed
+from gptlab.pipeline.bind import Mismatch
+from gptlab.pipeline.bind import Scope as Examined
 from gptlab.pipeline.dims import parse_dims
-from gptlab.pipeline.examine import Mismatch, examiner
-from gptlab.pipeline.examine import Scope as Examined
+from gptlab.pipeline.examine import examiner
 from gptlab.pipeline.hints import is_array, is_union, show, strip
 from gptlab.testing.arrays import array, library_of
 from gptlab.testing.draw import Draw, composite

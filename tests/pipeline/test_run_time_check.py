@@ -4,7 +4,7 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, NewType, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, NewType, Protocol, TypeVar
 
 import attrs
 import numpy as np
@@ -15,8 +15,9 @@ from jaxtyping import Float, Float32, Int32, Shaped, UInt16, UInt32, jaxtyped
 
 from gptlab.pipeline import AtMost, ContractError, pipeline
 from gptlab.pipeline.axes import AxisTable
+from gptlab.pipeline.bind import Mismatch, Scope
 from gptlab.pipeline.check import FIRST, effective
-from gptlab.pipeline.examine import Mismatch, Scope, examiner
+from gptlab.pipeline.examine import examiner
 from gptlab.types import Batch, PackedSequence, TokenizedDocument, Walk
 
 N = np.ndarray
@@ -210,6 +211,43 @@ class Speaks(Protocol):
 )
 def test_passes_or_not(item: Any, hint: Any, expected: bool) -> None:
     assert passes(item, hint) is expected
+
+
+@attrs.frozen
+class Tree:
+    """Holds itself in two ways."""
+
+    name: str
+    size: Int32[N, "n"]
+    parent: "Tree | None" = None
+    children: "list[Tree]" = attrs.Factory(list)
+
+
+@attrs.frozen
+class Nest(Generic[T]):
+    """Each level is of another type than the one around it."""
+
+    value: T
+    inner: "Nest[list[T]] | None" = None
+
+
+def test_a_record_may_hold_others_of_its_kind() -> None:
+    leaf = Tree("leaf", zeros(2))
+    assert passes(Tree("root", zeros(3), leaf, [leaf, Tree("b", zeros(1), children=[leaf])]), Tree)
+    assert "field   Tree.children[0].parent.name" in told(
+        Tree("root", zeros(3), children=[Tree("a", zeros(1), Tree(3, zeros(1)))]),  # type: ignore[arg-type]
+        hint=Tree,
+    )
+    assert passes(Nest(1, Nest([1], Nest([[1]]))), Nest[int])
+    assert not passes(Nest(1, Nest([1], Nest([1]))), Nest[int])
+
+
+def test_every_element_of_a_row_of_plain_values_is_looked_at() -> None:
+    assert passes(tuple(range(99)), tuple[int, ...])
+    assert "field   [98]\n  found   str '98'\n  wanted  int" in told(
+        (*range(98), "98", *range(9)), hint=tuple[int, ...]
+    )
+    assert passes([True, 1], list[int])
 
 
 def test_first_checks_the_first_and_all_checks_all() -> None:

@@ -100,7 +100,7 @@ ANNOTATIONS: list[Any] = [
     *(Literal["a", 3], int | None, int | str | None, tuple[int, ...], tuple[int, str], list[list[int]]),
     *(set[str], frozenset[Literal["x", "y"]], dict[str, int], Mapping[str, Sequence[int]], collections.deque[int]),
     *(Collection[str], collections.OrderedDict[str, int], collections.Counter[str]),
-    *(Pair, Box[int], Box[str | None], Nested, Point, Small, list[Pair], tuple[Pair, int], Pair | int),
+    *(Pair, Box[int], Box[str | None], Nested, Point, Small, Tree, list[Pair], tuple[Pair, int], Pair | int),
     Float32[np.ndarray, ""],
     Float32[np.ndarray, "batch seq"] | None,
     Float[np.ndarray, "*batch n 2*n+1"],
