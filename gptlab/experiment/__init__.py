@@ -34,7 +34,7 @@ from gptlab.experiment.tables import (
 
 if TYPE_CHECKING:
     from gptlab.experiment.recipe import Evaluation, Recipe, Writing
-    from gptlab.experiment.runner import FlatRunOptions, RunOptions, load_model, run
+    from gptlab.experiment.runner import FlatRunOptions, RunOptions, load_from_dir, run
     from gptlab.experiment.writing import WriteAfterLinks
 
 
@@ -58,7 +58,7 @@ __all__ = [
     "explain_os_error",
     "figures_table",
     "latest_unfinished",
-    "load_model",
+    "load_from_dir",
     "main",
     "make_console",
     "make_logger",
@@ -88,7 +88,7 @@ _WITH_TORCH = {
     "RunOptions": "runner",
     "WriteAfterLinks": "writing",
     "Writing": "recipe",
-    "load_model": "runner",
+    "load_from_dir": "runner",
     "run": "runner",
 }
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import attrs
 import tyro
 
+from gptlab import storage
 from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.picture import draw_row
 from gptlab.experiment.plot_losses import plot_losses
@@ -35,7 +36,7 @@ from gptlab.experiment.tables import (
 )
 from gptlab.experiment.text import Real
 from gptlab.pipeline import progress
-from gptlab.storage import fingerprint, is_complete, load_from_dir, save_to_dir, to_config
+from gptlab.storage import fingerprint, is_complete, save_to_dir, to_config
 from gptlab.storage.saving import KIND as SAVED
 from gptlab.training import Evaluate, TorchTrainer, latest_checkpoint
 from gptlab.types import Generation
@@ -93,7 +94,7 @@ def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory
     return directory
 
 
-def load_model(path: Path, *, recipe_file: Path | None = None, allow_changed_recipe: bool = False) -> Any:
+def load_from_dir(path: Path, *, recipe_file: Path | None = None, allow_changed_recipe: bool = False) -> Any:
     """The model that a run ended with, bit for bit.
 
     Args:
@@ -113,7 +114,7 @@ def load_model(path: Path, *, recipe_file: Path | None = None, allow_changed_rec
             wanted="a run that came to its end",
             do=f"Go on with it: --resume {path}",
         )
-    return load_from_dir(directory.path / "model", allow=("recipes",))
+    return storage.load_from_dir(directory.path / "model", allow=("recipes",))
 
 
 def _begun(recipe: Recipe[Any], config: Any, options: RunOptions) -> RunDirectory:
@@ -181,7 +182,7 @@ def _trained(recipe: Recipe[Any], session: Session) -> Any:
     place = session.run.path / "model"
     if is_complete(place, SAVED):
         session.observer.say(f"Found the trained model in {place}.")
-        return load_from_dir(place, allow=("recipes",))
+        return storage.load_from_dir(place, allow=("recipes",))
     hooks: tuple[Evaluate, ...] = ()
     if recipe.held_out is not None:
         hooks = (

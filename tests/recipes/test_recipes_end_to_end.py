@@ -22,7 +22,7 @@ from programs import (
     weights_of,
 )
 
-from gptlab.experiment import ExperimentError, load_model
+from gptlab.experiment import ExperimentError, load_from_dir
 from gptlab.experiment.cli import names_of
 from gptlab.training.checkpoint import checkpoints
 
@@ -132,7 +132,7 @@ def test_the_model_of_a_run_is_the_last_checkpoints_bit_for_bit(
     ran: tuple[Path, dict[str, Ended]], name: str
 ) -> None:
     (run,) = runs_of(ran[0] / name)
-    model = load_model(run, recipe_file=ROOT / "recipes" / f"{name}.py")
+    model = load_from_dir(run, recipe_file=ROOT / "recipes" / f"{name}.py")
     last = type(model).load_from_dir(checkpoints(run)[0] / "model")
     assert model.cfg == last.cfg
     weights, expected = model.network.state_dict(), last.network.state_dict()
@@ -144,7 +144,7 @@ def test_the_model_of_a_run_is_the_last_checkpoints_bit_for_bit(
 def test_a_run_of_another_recipe_is_refused(ran: tuple[Path, dict[str, Ended]]) -> None:
     (run,) = runs_of(ran[0] / "plain_text")
     with pytest.raises(ExperimentError, match=r"made by another version") as refused:
-        load_model(run, recipe_file=ROOT / "recipes" / "dagseq_wiki.py")
+        load_from_dir(run, recipe_file=ROOT / "recipes" / "dagseq_wiki.py")
     assert "--- " in str(refused.value) and "+++ " in str(refused.value)
 
 
@@ -179,7 +179,7 @@ def test_a_changed_recipe_is_refused_with_the_difference(tmp_path: Path) -> None
     done = ended(tmp_path, mine, *SMALL["dagseq_wiki"])
     assert (done.code, done.err) == (0, "")
     (run,) = runs_of(tmp_path)
-    assert load_model(run, recipe_file=mine).cfg.width == 32
+    assert load_from_dir(run, recipe_file=mine).cfg.width == 32
     (run / "finished.json").unlink()
     mine.write_text(mine.read_text().replace("seq_len // 2", "seq_len // 3"))
     refused = ended(tmp_path, mine, *SMALL["dagseq_wiki"], "--resume", run)
@@ -188,7 +188,7 @@ def test_a_changed_recipe_is_refused_with_the_difference(tmp_path: Path) -> None
     assert f"--- {run.name}/recipe.txt" in refused.err
     assert "seq_len // 2" in changed[-2] and "seq_len // 3" in changed[-1]
     with pytest.raises(ExperimentError, match=r"another version of my_recipe[.]py"):
-        load_model(run, recipe_file=mine)
+        load_from_dir(run, recipe_file=mine)
     taken = ended(tmp_path, mine, *SMALL["dagseq_wiki"], "--resume", run, "--allow_changed_recipe")
     assert (taken.code, taken.err) == (0, "")
 
