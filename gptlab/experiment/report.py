@@ -51,9 +51,15 @@ details > summary { cursor: pointer; color: var(--accent); margin: .5rem 0; }
 """
 
 
-def write_report(run: RunDirectory) -> Path:
-    """Write the report of a run from its directory; of an unfinished one with what there is."""
-    summary = run.summary or {}
+def write_report(run: RunDirectory, summary: Mapping[str, Any] | None = None) -> Path:
+    """Write the report of a run from its directory; of an unfinished one with what there is.
+
+    Args:
+        run: the run.
+        summary: what the run ends with, where it is just about to be marked as ended; None: what it ended with.
+    """
+    ends = summary is not None or run.is_finished
+    summary = (run.summary or {}) if summary is None else summary
     facts = run.environment
     sections = [
         _figures(summary.get("figures", {})),
@@ -66,7 +72,7 @@ def write_report(run: RunDirectory) -> Path:
         _log(run),
     ]
     recipe = Path(str(facts.get("recipe", ""))).name
-    state = "finished" if run.is_finished else "not finished"
+    state = "finished" if ends else "not finished"
     lead = f"{recipe}, {state}, gptlab {facts.get('gptlab', '')}"
     page = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

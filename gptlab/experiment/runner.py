@@ -88,8 +88,9 @@ def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory
         figures = _evaluated(recipe, trained)
         samples = recipe.writing.write(trained) if recipe.writing is not None else []
         _drawn(recipe, trained, session)
-        directory.finish(summarize(figures, session.observer.drops, samples))
-        write_report(directory)
+        summary = summarize(figures, session.observer.drops, samples)
+        write_report(directory, summary)  # first the report: what is marked as ended lacks nothing
+        directory.finish(summary)
         _told(recipe, session, figures, samples)
     return directory
 

@@ -107,6 +107,8 @@ def figures_table(figures: Mapping[str, object], title: str) -> Table:
     table = _table(title, "figure")
     table.add_column("value", justify="right")
     for name, value in figures.items():
+        if isinstance(value, float) and math.isnan(value):
+            continue  # a mean over nothing; the count beside it says so
         base = name.removesuffix("_stderr")
         if base != name and base in figures:
             continue

@@ -75,7 +75,10 @@ def read_export(
 
 def _report_cut(reader: "_Reader", done: int, quiet: bool) -> None:
     if not reader.started:
-        got = "an empty file" if not reader.characters else "text that is no XML"
+        nothing = "a compressed file that is cut off within its first block"
+        got = (
+            "text that is no XML" if reader.characters else nothing if reader.path.stat().st_size else "an empty file"
+        )
         raise SourceError(reader.path, got=got, wanted=WANTED, do="Check the path, or download the dump again.")
     after = f'after page {done:,} "{reader.last_title}"'
     where = f"{after}, {reader.characters:,} characters into the XML"
