@@ -189,9 +189,7 @@ def test_a_package_without_python_is_a_clear_error(tmp_path: Path, monkeypatch: 
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bare\nVersion: 1.0\n")
     (info / "RECORD").write_text("bare/data.txt,,\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(
-        SourceError, match="got     no Python files in bare\n  wanted  one or more\n  Name packages"
-    ):
+    with pytest.raises(SourceError, match="got     no Python files in bare\n  wanted  one or more\n  Name packages"):
         next(PythonPackages(("bare",)).get_data_generator())
 
 
