@@ -10,7 +10,6 @@ clock do not decide.
 import itertools
 import json
 import platform
-import random
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,40 +17,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-import attrs
-
-from gptlab.graph import BreadthFirst, TraverseLinks
+from gptlab.graph import BreadthFirst, Split, TraverseLinks
 from gptlab.packing import Collate, Pack
 from gptlab.pipeline import SourcePipeline, pipeline
 from gptlab.pipeline.check import CHECKS
-from gptlab.tokenizers import ByteTokenizer, LearnedBPE, Tokenize
-from gptlab.types import Batch, Document, document_id, render_link, scan_links
+from gptlab.sources import LinkedFactsWiki, WikipediaDump
+from gptlab.tokenizers import LearnedBPE, Tokenize, Truncate
+from gptlab.types import Batch
 
 T = TypeVar("T")
-WORDS = [
-    stem + ending
-    for stem in ("riv", "mount", "harb", "lant", "corr", "vess")
-    for ending in ("er", "ain", "our", "ern")
-]
-
-
-@attrs.frozen
-class Pages:
-    """Linked pages of a few hundred words, the same for the same seed."""
-
-    pages: int
-    words: int = 300
-    seed: int = 0
-
-    def get_data_generator(self) -> Iterator[Document]:
-        draw = random.Random(self.seed)
-        for page in range(self.pages):
-            words = draw.choices(WORDS, k=self.words)
-            for place in range(10, self.words, 40):
-                words[place] = render_link(words[place], document_id(f"Page {draw.randrange(self.pages)}"))
-            text = " ".join(words)
-            title = f"Page {page}"
-            yield Document(id=document_id(title), title=title, text=text, links=scan_links(text))
+PAGES, ROUNDS = 2000, 9
 
 
 def same(items: Iterator[T]) -> Iterator[T]:
@@ -59,14 +34,16 @@ def same(items: Iterator[T]) -> Iterator[T]:
     yield from items
 
 
-def flagship(source: Pages, tokenizer: ByteTokenizer | LearnedBPE) -> SourcePipeline[Batch]:
-    """Documents to batches."""
+def flagship(dump: Path, tokenizer: LearnedBPE, cache: Path) -> SourcePipeline[Batch]:
+    """The data path of `recipes.dagseq_wiki`, from the dump to batches, with nothing kept on the way."""
     return pipeline(
-        source,
+        WikipediaDump(path=dump, cache=cache),
+        Split("train", 0.2),
         Tokenize(tokenizer),
-        TraverseLinks(BreadthFirst(), seed=1, budget=2048),
-        Pack(seq_len=1024),
-        Collate(batch_size=8),
+        Truncate(128),
+        TraverseLinks(BreadthFirst(), seed=0, budget=256),
+        Pack(seq_len=256),
+        Collate(batch_size=16),
     )
 
 
@@ -78,10 +55,10 @@ def seconds(data: SourcePipeline[Batch]) -> float:
     return time.process_time() - start
 
 
-def building(repeats: int = 200) -> float:
+def building(data: SourcePipeline[Batch], repeats: int = 200) -> float:
     """Milliseconds to build and check ten parts, in the middle of many runs."""
-    parts = flagship(Pages(1), ByteTokenizer()).parts
-    ten = (parts[0], same, parts[1], same, parts[2], same, parts[3], same, parts[4], same)
+    source, *stages = data.parts
+    ten = (source, same, *stages[:4], same, *stages[4:], same)
     times = []
     for _ in range(repeats):
         start = time.process_time()
@@ -90,9 +67,8 @@ def building(repeats: int = 200) -> float:
     return 1000 * sorted(times)[repeats // 2]
 
 
-def running(tokenizer: ByteTokenizer | LearnedBPE, pages: int, rounds: int) -> dict[str, float]:
+def running(data: SourcePipeline[Batch], rounds: int) -> dict[str, float]:
     """The best time at each setting."""
-    data = flagship(Pages(pages), tokenizer)
     best = dict.fromkeys(CHECKS, float("inf"))
     for _, checks in itertools.product(range(rounds), CHECKS):
         best[checks] = min(best[checks], seconds(data.checked(checks)))
@@ -101,13 +77,17 @@ def running(tokenizer: ByteTokenizer | LearnedBPE, pages: int, rounds: int) -> d
 
 def main() -> None:
     """Measure, print, and keep the result beside this file."""
-    with tempfile.TemporaryDirectory() as cache:
-        learned = LearnedBPE(corpus=Pages(200), vocab_size=512, cache=Path(cache))
-        learned.pre_cache()
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        wiki = LinkedFactsWiki(pages=PAGES, cache=cache)
+        tokenizer = LearnedBPE(corpus=wiki, vocab_size=1024, cache=cache)
+        tokenizer.pre_cache()
+        data = flagship(wiki.dump, tokenizer, cache)
+        data.pre_cache()
         result = {
-            "building ten parts, milliseconds": building(),
-            "bytes": running(ByteTokenizer(), pages=1000, rounds=7),
-            "learned BPE": running(learned, pages=1000, rounds=7),
+            "building ten parts, milliseconds": building(data),
+            "pages": PAGES,
+            "seconds of processor time": running(data, ROUNDS),
             "python": platform.python_version(),
             "jaxtyping": version("jaxtyping"),
             "beartype": version("beartype"),

@@ -4,9 +4,9 @@ The first items of every part, unless told otherwise: `GPTLAB_CHECKS=off|first|a
 chain of generators as without gptlab; `first` hands over to the part's own iterator after `FIRST` items, so that a
 long run pays for a delegation and nothing else (see `experiments/contract_cost`).
 
-beartype decides about types and jaxtyping about array types and dtypes. Records are opened field by field, since
-neither of the two looks inside an attrs class. Axes are bound here, per record, so that the message can say which
-field bound them and a size that a part of the pipeline fixed holds in every item.
+beartype decides about types and jaxtyping about array types and dtypes (`examine`, `bind`). Records are opened field
+by field, since neither of the two looks inside an attrs class. At `all` a function written for the annotation says
+quickly of most items that they pass (`accept`).
 """
 
 import os
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Literal
 
+from gptlab.pipeline.accept import acceptor
 from gptlab.pipeline.axes import AtMost, AxisTable, Claimed
 from gptlab.pipeline.bind import Mismatch, Scope
 from gptlab.pipeline.chain import Chain
@@ -68,16 +69,18 @@ def checked_items(items: Iterator[Any], chain: Chain, position: int, mode: Check
 
 
 def _watch(items: Iterator[Any], chain: Chain, position: int, limit: int | None) -> Iterator[Any]:
-    examine, table = examiner(chain.faces[position].yields), chain.table
+    hint, table = chain.faces[position].yields, chain.table
+    accept = acceptor(hint, table) if limit is None else None
     items = iter(items)
     for number, item in enumerate(islice(items, limit)):
-        try:
-            scope = Scope(table)
-            examine(item, scope)
-            scope.close()
-        except Mismatch as mismatch:
-            where = type(item).__name__ if mismatch.path.startswith(".") else ""
-            raise _error(chain, position, number, mismatch.at(where)) from None
+        if accept is None or not accept(item):
+            try:
+                scope = Scope(table)
+                examiner(hint)(item, scope)
+                scope.close()
+            except Mismatch as mismatch:
+                where = type(item).__name__ if mismatch.path.startswith(".") else ""
+                raise _error(chain, position, number, mismatch.at(where)) from None
         yield item
     yield from items
 

@@ -114,7 +114,8 @@ def _row(hint: Any) -> Examine:
 
 def _plain(hint: Any) -> Examine:
     """No record and no array inside: `isinstance` for a class, beartype for the rest."""
-    if inspect.isclass(hint) and hint not in (float, complex) and not is_protocol(hint) and not typing.get_args(hint):
+    is_class = inspect.isclass(hint) and not typing.get_args(hint) and not typing.is_typeddict(hint)
+    if is_class and hint not in (float, complex) and not is_protocol(hint):
         kind = hint
 
         def examine_class(item: Any, scope: Scope) -> None:

@@ -126,7 +126,11 @@ class SourcePipeline(Generic[T_co]):
         """(`None`, the type of one item): what `takes` and `yields` read."""
         return None, self._chain.faces[-1].yields
 
-    def __or__(self, other: "Callable[[Iterator[T_co]], Iterable[B]]") -> "SourcePipeline[B]":
+    @overload  # the two say the same to mypy, and leave it to us to say at run time what cannot follow
+    def __or__(self, other: "StagePipeline[T_co, B]") -> "SourcePipeline[B]": ...
+    @overload
+    def __or__(self, other: "Callable[[Iterator[T_co]], Iterable[B]]") -> "SourcePipeline[B]": ...
+    def __or__(self, other: Any) -> Any:
         return SourcePipeline((self, other), checks=self.checks)
 
     def __getitem__(self, index: int | slice) -> Any:
@@ -190,7 +194,11 @@ class StagePipeline(Generic[A_contra, T_co]):
         """(the type of one item in, the type of one item out): what `takes` and `yields` read."""
         return self._chain.faces[0].takes, self._chain.faces[-1].yields
 
-    def __or__(self, other: "Callable[[Iterator[T_co]], Iterable[B]]") -> "StagePipeline[A_contra, B]":
+    @overload  # the two say the same to mypy, and leave it to us to say at run time what cannot follow
+    def __or__(self, other: "StagePipeline[T_co, B]") -> "StagePipeline[A_contra, B]": ...
+    @overload
+    def __or__(self, other: "Callable[[Iterator[T_co]], Iterable[B]]") -> "StagePipeline[A_contra, B]": ...
+    def __or__(self, other: Any) -> Any:
         return StagePipeline((self, other), checks=self.checks)
 
     @overload
