@@ -69,7 +69,7 @@ def building(data: SourcePipeline[Batch], repeats: int = 200) -> float:
 
 def running(data: SourcePipeline[Batch], rounds: int) -> dict[str, float]:
     """The best time at each setting."""
-    best = dict.fromkeys(CHECKS, float("inf"))
+    best: dict[str, float] = dict.fromkeys(CHECKS, float("inf"))
     for _, checks in itertools.product(range(rounds), CHECKS):
         best[checks] = min(best[checks], seconds(data.checked(checks)))
     return {**best, "first over off": best["first"] / best["off"] - 1, "all over off": best["all"] / best["off"] - 1}

@@ -5,8 +5,8 @@ chain of generators as without gptlab; `first` hands over to the part's own iter
 long run pays for a delegation and nothing else (see `experiments/contract_cost`).
 
 beartype decides about types and jaxtyping about array types and dtypes (`examine`, `bind`). Records are opened field
-by field, since neither of the two looks inside an attrs class. At `all` a function written for the annotation says
-quickly of most items that they pass (`accept`).
+by field, since neither of the two looks inside an attrs class. A function written for the annotation says quickly of
+most items that they pass (`accept`), so that a run in which all is right does not even import beartype.
 """
 
 import os
@@ -70,10 +70,10 @@ def checked_items(items: Iterator[Any], chain: Chain, position: int, mode: Check
 
 def _watch(items: Iterator[Any], chain: Chain, position: int, limit: int | None) -> Iterator[Any]:
     hint, table = chain.faces[position].yields, chain.table
-    accept = acceptor(hint, table) if limit is None else None
+    accept = acceptor(hint, table)
     items = iter(items)
     for number, item in enumerate(islice(items, limit)):
-        if accept is None or not accept(item):
+        if not accept(item):
             try:
                 scope = Scope(table)
                 examiner(hint)(item, scope)

@@ -1,5 +1,7 @@
 """What the quick check says yes to is what the definition lets pass; it says yes to what the library yields."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NewType, TypedDict, TypeVar
@@ -17,7 +19,17 @@ from gptlab.pipeline.axes import AxisTable, Claimed
 from gptlab.pipeline.bind import Mismatch, Scope
 from gptlab.pipeline.examine import examiner
 from gptlab.testing import strategy_for
-from gptlab.types import Batch, Document, Generation, Link, PackedSequence, Prompt, TokenizedDocument, Walk
+from gptlab.types import (
+    Batch,
+    Document,
+    DocumentId,
+    Generation,
+    Link,
+    PackedSequence,
+    Prompt,
+    TokenizedDocument,
+    Walk,
+)
 
 N = np.ndarray
 T = TypeVar("T")
@@ -154,7 +166,23 @@ def zeros(*shape: int, dtype: Any = np.int32) -> Any:
         ((zeros(2), zeros(3, 3)), tuple[Int32[N, "n"], Int32[N, "n m"]], {}, False),
         ((zeros(2, 1), zeros(2, 2)), tuple[Int32[N, "_ n"], Int32[N, "_ n"]], {}, False),
         ((zeros(2, 1), zeros(3, 1)), tuple[Int32[N, "_ n"], Int32[N, "_ n"]], {}, True),
+        ((zeros(2, 3), zeros(2, 3)), tuple[Int32[N, "n m"], Int32[N, "n m"]], {}, True),
+        ((zeros(2, 3), zeros(2, 4)), tuple[Int32[N, "n m"], Int32[N, "n m"]], {}, False),
+        (zeros(2, 3), Int32[N, "n 3"], {}, True),
+        (zeros(2, 2), Int32[N, "n 3"], {}, False),
+        (zeros(2, 2), Int32[N, "n n"], {}, True),
+        (zeros(2, 3), Int32[N, "n n"], {}, False),
+        (zeros(2), Int32[N, "n n"], {}, False),
         (zeros(2, dtype=np.int64), Int32[N, "n"], {}, False),
+        ({"a": 1}, Mapping[str, int], {}, True),
+        ({"a": "b"}, Mapping[str, int], {}, False),
+        ({1: 1}, Mapping[str, int], {}, False),
+        (frozenset({"a"}), frozenset[Literal["a", "b"]], {}, True),
+        (frozenset({"c"}), frozenset[Literal["a", "b"]], {}, False),
+        ((Link(start=0, end=1, target=DocumentId("A")),), tuple[Link, ...], {}, True),
+        ((Link(start=0, end=1, target=DocumentId("A")), None), tuple[Link, ...], {}, False),
+        (None, Tree | None, {}, True),
+        (3, Tree | None, {}, False),
         (zeros(2).astype(">i4"), Int32[N, "n"], {}, False),  # right, and left to the definition
         ((1,), tuple[()], {}, False),
         ((1, "a"), tuple[int, ...], {}, False),
@@ -187,3 +215,23 @@ def test_stages_before_a_source_are_refused_in_our_words() -> None:
             first | Numbers()  # type: ignore[operator]
         with pytest.raises(ContractError, match="Numbers"):
             first | pipeline(Numbers())  # type: ignore[operator]
+
+
+RIGHT = """
+import sys
+from collections.abc import Iterator
+from gptlab.pipeline import pipeline
+from gptlab.types import Document, Link, document_id
+
+class Cats:
+    def get_data_generator(self) -> Iterator[Document]:
+        links = (Link(start=0, end=9, target=document_id("Mouse")),)
+        yield Document(id=document_id("Cat"), title="Cat", text="[a](Mouse)", links=links, flags=frozenset({"list"}))
+
+assert len(list(pipeline(Cats(), checks="all").get_data_generator())) == 1
+assert "beartype" not in sys.modules
+"""
+
+
+def test_a_run_in_which_all_is_right_does_not_wait_for_beartype() -> None:
+    subprocess.run([sys.executable, "-c", RIGHT], check=True, timeout=60)
