@@ -41,6 +41,9 @@ NASTY = (
 )
 """Pieces that each have broken some program."""
 
+HALVES = ("\ud83d", "\udc69")
+"""Halves of a surrogate pair, which are no text without each other."""
+
 
 @functools.cache  # making a strategy costs more than drawing from it
 def nasty_text(*, max_size: int = 40, surrogates: bool = False) -> st.SearchStrategy[str]:
@@ -52,7 +55,8 @@ def nasty_text(*, max_size: int = 40, surrogates: bool = False) -> st.SearchStra
     """
     characters = st.characters() if surrogates else st.characters(codec="utf-8")
     plain = st.text(characters, max_size=max_size)
-    pieces = st.lists(st.sampled_from(NASTY) | st.text(characters, max_size=3), max_size=6).map("".join)
+    known = (*NASTY, *HALVES) if surrogates else NASTY  # one character in 500 would be a half by chance alone
+    pieces = st.lists(st.sampled_from(known) | st.text(characters, max_size=3), max_size=6).map("".join)
     return st.text(st.sampled_from("ab \n"), max_size=max_size) | pieces | plain
 
 

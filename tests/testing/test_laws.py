@@ -199,6 +199,30 @@ def test_a_benchmark_that_obeys_passes() -> None:
         LAWS["benchmark"][0].put(Example(Mean()))
 
 
+@attrs.frozen
+class Branch:
+    """Holds others of its kind."""
+
+    leaves: int
+    branches: "tuple[Branch, ...]" = ()
+
+
+def prune(items: Iterator[Branch]) -> Iterator[Branch]:
+    for item in items:
+        yield attrs.evolve(item, branches=item.branches[:1])
+
+
+def break_off(items: Iterator[Branch]) -> Iterator[Branch]:
+    for item in items:
+        yield attrs.evolve(item, branches=tuple(branch.leaves for branch in item.branches))  # type: ignore[misc]
+
+
+def test_laws_hold_for_stages_of_records_that_hold_themselves() -> None:
+    check_stage(prune, max_examples=10)
+    with pytest.raises(LawBroken, match=r"Branch\.branches\[0\]"):
+        check_stage(break_off, max_examples=40)
+
+
 def test_snapshots_compare_bytes_and_say_where() -> None:
     nan = np.array([np.nan, 0.0])
     assert snapshot(nan) == snapshot(nan.copy()) and snapshot(nan) != snapshot(-nan)
