@@ -2,6 +2,7 @@
 """For each law one part that breaks it, and only in the way that the law is about."""
 
 import copy
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import attrs
 import numpy as np
 from jaxtyping import Float32
+from safetensors.numpy import load_file, save_file
 
 Numbers = Float32[np.ndarray, "n"]
 
@@ -422,7 +424,59 @@ class ReturnsSomethingElse(Adds):
         return {"weight": 3}
 
 
+@attrs.frozen
+class Gathers:
+    """A trainer with momentum that obeys: what the next item adds depends on all before, and all of it is kept."""
+
+    data_source: Any
+    directory: Path | None = None
+    model: Sums = attrs.field(factory=Sums)
+    step: int = 0
+    momentum: int = 0
+
+    def train(self) -> Any:
+        trained, momentum = self.model.copy(), self.momentum
+        for step, number in enumerate(
+            itertools.islice(self.data_source.get_data_generator(self.step), 5 - self.step)
+        ):
+            momentum += number
+            trained.weight[0] += momentum
+            if self.directory is not None:
+                self.directory.mkdir(exist_ok=True)
+                kept = np.array([trained.weight[0], *self.keeps(self.step + step + 1, momentum)])
+                save_file({"kept": kept}, self.directory / "state.safetensors")
+        return trained
+
+    def keeps(self, step: int, momentum: int) -> tuple[int, int]:
+        return step, momentum
+
+    @classmethod
+    def load_checkpoint(cls, directory: Path, *, data_source: Any) -> Any:
+        weight, step, momentum = load_file(directory / "state.safetensors")["kept"].tolist()
+        return cls(data_source, None, Sums(weight), step, momentum)
+
+
+class ForgetsItsMomentum(Gathers):
+    def keeps(self, step: int, momentum: int) -> tuple[int, int]:
+        return step, 0
+
+
+class ReadsTheDataAgain(Gathers):
+    def keeps(self, step: int, momentum: int) -> tuple[int, int]:
+        return 0, momentum
+
+
+@attrs.frozen
+class Odd:
+    """The odd numbers, without end."""
+
+    def get_data_generator(self, start: int = 0) -> Iterator[int]:
+        yield from itertools.count(2 * start + 1, 2)
+
+
 TRAINERS = [
+    ("resume", ForgetsItsMomentum(Odd())),
+    ("resume", ReadsTheDataAgain(Odd())),
     ("types", ReturnsSomethingElse()),
     ("leaves_the_model", TrainsTheGivenOne()),
     ("deterministic", TrainsByChance()),
