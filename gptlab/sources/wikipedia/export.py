@@ -75,10 +75,9 @@ def read_export(
 
 def _report_cut(reader: "_Reader", done: int, quiet: bool) -> None:
     if not reader.started:
-        nothing = "a compressed file that is cut off within its first block"
-        got = (
-            "text that is no XML" if reader.characters else nothing if reader.path.stat().st_size else "an empty file"
-        )
+        got = "text that is no XML"
+        if not reader.characters:
+            got = "a compressed file that is cut off within its first block" if reader.cut else "an empty file"
         raise SourceError(reader.path, got=got, wanted=WANTED, do="Check the path, or download the dump again.")
     after = f'after page {done:,} "{reader.last_title}"'
     where = f"{after}, {reader.characters:,} characters into the XML"
@@ -109,7 +108,7 @@ def _decoded(chunks: Iterator[bytes], reader: "_Reader") -> Iterator[str]:
                 reader.damaged = True
             yield text
     except Truncated:
-        return  # what is missing shows as an unfinished root element
+        reader.cut = True  # what is missing shows as an unfinished root element
 
 
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,80}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -136,7 +135,7 @@ class _Reader:
         self.path = path
         self.pages: list[tuple[SiteInfo, Page]] = []
         self.last_title = ""
-        self.started = self.ended = self.damaged = False
+        self.started = self.ended = self.damaged = self.cut = False
         self.characters = 0
         self._site = SiteInfo()
         self._site_fields: dict[str, str] = {}
