@@ -1,8 +1,8 @@
 """The network: a nanoGPT-sized decoder whose attention is handed to it, made once per batch for all layers.
 
-Who knows nanoGPT's `model.py` is at home: `Attention`, `Mlp`, `Block`, `Transformer`. What differs: RMSNorm for
-LayerNorm, rotary positions for learned ones, RMSNorm of queries and keys, squared ReLU or SwiGLU for GELU, no biases,
-and zeros where a block writes to the residual stream.
+Who knows nanoGPT's `model.py` is at home: `Attention`, `Mlp`, `Block`, `Transformer`. What differs by default:
+RMSNorm for LayerNorm, rotary positions for learned ones, RMSNorm of queries and keys, squared ReLU for GELU, no
+biases, and zeros where a block writes to the residual stream.
 """
 
 import math
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from gptlab.models.attention import Attend, dense_attention
-from gptlab.models.config import DagTransformerConfig
-from gptlab.models.gathered import gathered_attention
+from gptlab.models.attention import Attend
+from gptlab.models.config import DagTransformerConfig, RopeScaling
+from gptlab.models.kernels import kernel_for
 
 LARGEST_LOGITS = 2**27
 """Numbers of one batch's logits (512 MiB in float32) above which training makes them in parts. A transformer of 124 M
@@ -31,42 +31,48 @@ class Attention(nn.Module):
     def __init__(self, cfg: DagTransformerConfig) -> None:
         super().__init__()
         self.heads, self.key_heads, self.size = cfg.heads, cfg.key_heads, cfg.head_size
-        self.qkv = nn.Linear(cfg.width, (cfg.heads + 2 * cfg.key_heads) * cfg.head_size, bias=False)
-        self.project = nn.Linear(cfg.width, cfg.width, bias=False)
-        self.query_norm: nn.Module = nn.RMSNorm(cfg.head_size) if cfg.qk_norm else nn.Identity()
-        self.key_norm: nn.Module = nn.RMSNorm(cfg.head_size) if cfg.qk_norm else nn.Identity()
+        all_heads = cfg.heads + 2 * cfg.key_heads  # those of queries first, then of keys, then of values
+        self.qkv = nn.Linear(cfg.width, all_heads * cfg.head_size, bias=cfg.qkv_bias)
+        self.project = nn.Linear(cfg.heads * cfg.head_size, cfg.width, bias=cfg.attention_out_bias)
+        self.query_norm = nn.RMSNorm(cfg.head_size, cfg.norm_eps) if cfg.qk_norm else None
+        self.key_norm = nn.RMSNorm(cfg.head_size, cfg.norm_eps) if cfg.qk_norm else None
 
     def forward(
-        self, x: Float[Tensor, "batch seq width"], rotation: Rotation, attend: Attend
+        self, x: Float[Tensor, "batch seq width"], rotation: Rotation | None, attend: Attend
     ) -> Float[Tensor, "batch seq width"]:
         """What each token gathers from those that `attend` lets it see."""
-        batch, seq, width = x.shape
+        batch, seq, _ = x.shape
         by_head = self.qkv(x).view(batch, seq, -1, self.size).transpose(1, 2)
         queries, keys, values = by_head.split([self.heads, self.key_heads, self.key_heads], dim=1)
-        queries, keys = rotate(self.query_norm(queries), rotation), rotate(self.key_norm(keys), rotation)
+        if self.query_norm is not None and self.key_norm is not None:
+            queries, keys = self.query_norm(queries), self.key_norm(keys)
+        if rotation is not None:
+            queries, keys = rotate(queries, rotation), rotate(keys, rotation)
         mixed = attend(queries, keys, values)
-        out: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, seq, width))
+        out: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, seq, -1))
         return out
 
 
 class Mlp(nn.Module):
-    """Two layers, token by token: squared ReLU, or SwiGLU where a gate multiplies."""
+    """Two layers, token by token, and between them what is not linear; in SwiGLU a gate multiplies."""
 
     def __init__(self, cfg: DagTransformerConfig) -> None:
         super().__init__()
-        hidden = int(cfg.width * cfg.mlp_ratio)
-        self.is_gated = cfg.mlp == "swiglu"
-        self.expand = nn.Linear(cfg.width, hidden * (2 if self.is_gated else 1), bias=False)
-        self.project = nn.Linear(hidden, cfg.width, bias=False)
+        self.kind = cfg.mlp
+        gated = 2 if cfg.mlp == "swiglu" else 1  # the gate's rows first
+        self.expand = nn.Linear(cfg.width, cfg.mlp_width * gated, bias=cfg.mlp_bias)
+        self.project = nn.Linear(cfg.mlp_width, cfg.width, bias=cfg.mlp_bias)
 
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
         """Each token by itself."""
         x = self.expand(x)
-        if self.is_gated:
+        if self.kind == "swiglu":
             gate, x = x.chunk(2, dim=-1)
             x = functional.silu(gate) * x
-        else:
+        elif self.kind == "relu2":
             x = functional.relu(x).square()
+        else:
+            x = functional.gelu(x, approximate="tanh" if self.kind == "gelu_tanh" else "none")
         out: Tensor = self.project(x)
         return out
 
@@ -95,9 +101,9 @@ class Block(nn.Module):
     def __init__(self, cfg: DagTransformerConfig) -> None:
         super().__init__()
         self.conv = ShortConv(cfg.width, cfg.short_conv) if cfg.short_conv else None
-        self.attention_norm = nn.RMSNorm(cfg.width)
+        self.attention_norm = norm(cfg)
         self.attention = Attention(cfg)
-        self.mlp_norm = nn.RMSNorm(cfg.width)
+        self.mlp_norm = norm(cfg)
         self.mlp = Mlp(cfg)
         self.dropout = nn.Dropout(cfg.dropout)
 
@@ -105,7 +111,7 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "batch seq width"],
         documents: Int[Tensor, "batch seq"],
-        rotation: Rotation,
+        rotation: Rotation | None,
         attend: Attend,
     ) -> Float[Tensor, "batch seq width"]:
         """Mix along the document, attend, and think; each adds to the stream."""
@@ -117,6 +123,12 @@ class Block(nn.Module):
         return out
 
 
+def norm(cfg: DagTransformerConfig) -> nn.Module:
+    """The normalisation of the residual stream."""
+    kind = nn.RMSNorm if cfg.norm == "rms" else nn.LayerNorm
+    return kind(cfg.width, eps=cfg.norm_eps)
+
+
 class Transformer(nn.Module):
     """Embedding, blocks, logits."""
 
@@ -124,9 +136,11 @@ class Transformer(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.embedding = nn.Embedding(cfg.vocab_size, cfg.width)
-        self.embedding_norm: nn.Module = nn.RMSNorm(cfg.width) if cfg.embedding_norm else nn.Identity()
+        learned = cfg.position_kind == "learned"
+        self.position_embedding = nn.Embedding(cfg.max_seq_len, cfg.width) if learned else None
+        self.embedding_norm: nn.Module = norm(cfg) if cfg.embedding_norm else nn.Identity()
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.layers))
-        self.final_norm = nn.RMSNorm(cfg.width)
+        self.final_norm = norm(cfg)
         self.unembedding = nn.Linear(cfg.width, cfg.vocab_size, bias=False)
         if cfg.tied_embeddings:
             self.unembedding.weight = self.embedding.weight
@@ -147,12 +161,20 @@ class Transformer(nn.Module):
         Returns:
             No logits in training mode above `LARGEST_LOGITS`: they are made and used in parts.
         """
-        make_attention = gathered_attention if self.cfg.attention == "gathered" else dense_attention
-        attend = make_attention(documents, edges, self.cfg.mask)
-        rotation = rotary_angles(positions, self.cfg.head_size, self.cfg.rope_base)
-        x = self.embedding_norm(self.embedding(tokens))
+        attend = kernel_for(self.cfg.attention, tokens.device)(documents, edges, self.cfg.mask)
+        if self.cfg.positions_within == "document":
+            positions = positions_in_documents(documents)
+        x, rotation = self.embedding(tokens), None
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(positions.clamp(min=0))
+        else:
+            rotation = rotary_angles(positions, self.cfg.head_size, self.cfg.rope_base, self.cfg.rope_scaling)
+        x = self.embedding_norm(x)
         for block in self.blocks:
-            x = block(x, documents, rotation, attend)
+            if self.cfg.checkpoint_blocks and self.training:
+                x = checkpoint(block, x, documents, rotation, attend, use_reentrant=False)
+            else:
+                x = block(x, documents, rotation, attend)
         x = self.final_norm(x)
         if targets is not None and self.training and tokens.numel() * self.cfg.vocab_size > LARGEST_LOGITS:
             return None, self._losses_in_parts(x, targets)
@@ -184,19 +206,51 @@ class Transformer(nn.Module):
         for name, weight in self.named_parameters():
             if name.endswith("norm.weight"):
                 weight.fill_(1.0)
-            elif name.endswith(("project.weight", "conv.weight")):
+            elif name.endswith(("project.weight", "conv.weight", "bias")):
                 weight.zero_()
             else:
-                is_embedding = name in ("embedding.weight", "unembedding.weight")
+                is_embedding = name.split(".")[0].endswith("embedding")
                 scale = self.cfg.init_scale if is_embedding else 1 / math.sqrt(weight.shape[1])
                 weight.normal_(0.0, scale, generator=generator)
 
 
-def rotary_angles(positions: Int[Tensor, "batch seq"], size: int, base: float) -> Rotation:
+def positions_in_documents(documents: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
+    """Each token's index within its document, from the field that the mask is made of; -1 for padding.
+
+    >>> positions_in_documents(torch.tensor([[0, 0, 0, 1, 1, -1]]))
+    tensor([[ 0,  1,  2,  0,  1, -1]])
+    """
+    index = torch.arange(documents.shape[1], device=documents.device).expand_as(documents)
+    is_first = torch.ones_like(documents, dtype=torch.bool)
+    is_first[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return torch.where(documents >= 0, index - (index * is_first).cummax(dim=1).values, -1)
+
+
+def rotary_angles(
+    positions: Int[Tensor, "batch seq"], size: int, base: float, scaling: RopeScaling = RopeScaling()
+) -> Rotation:
     """Cosine and sine of each position's angles, which all layers share. In float32: bf16 has 8 bits, not enough."""
-    frequencies = base ** (-torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size)
+    steps = torch.arange(0, size, 2, device=positions.device, dtype=torch.float32)
+    frequencies = scaled_frequencies(base ** (-steps / size), scaling)
     angles = positions[:, None, :, None].float() * frequencies
     return angles.cos(), angles.sin()
+
+
+def scaled_frequencies(frequencies: Float[Tensor, "half"], scaling: RopeScaling) -> Float[Tensor, "half"]:
+    """Angles per token, slowed down as `scaling` says.
+
+    >>> scaled_frequencies(torch.tensor([1.0, 0.5]), RopeScaling(kind="linear", factor=2.0))
+    tensor([0.5000, 0.2500])
+    """
+    if scaling.kind == "none":
+        return frequencies
+    slowed = frequencies / scaling.factor
+    if scaling.kind == "linear":
+        return slowed
+    turns = scaling.original_seq_len * frequencies / (2 * math.pi)
+    low, high = scaling.low_frequency_factor, scaling.high_frequency_factor
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return kept * frequencies + (1 - kept) * slowed
 
 
 def rotate(x: Float[Tensor, "batch heads seq size"], rotation: Rotation) -> Float[Tensor, "batch heads seq size"]:

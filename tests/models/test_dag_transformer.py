@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from packs import SPECS, batches
 
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec, ModelOutput, dense_mask, transformer
+from gptlab.models.config import RopeScaling
 from gptlab.models.transformer import rotary_angles, rotate, token_losses
 from gptlab.pipeline import AtMost, pipeline
 from gptlab.pipeline.errors import ContractError
@@ -26,6 +27,21 @@ VARIANTS = {
     "swiglu": {"mlp": "swiglu", "mlp_ratio": 1.5},
     "no conv": {"short_conv": 0},
     "untied, capped": {"tied_embeddings": False, "soft_cap": 5.0},
+    "as Llama": {"short_conv": 0, "mlp": "swiglu", "qk_norm": False, "embedding_norm": False, "kv_heads": 1},
+    "as GPT-2": {
+        "short_conv": 0,
+        "norm": "layer",
+        "norm_eps": 1e-5,
+        "mlp": "gelu_tanh",
+        "position_kind": "learned",
+        "qk_norm": False,
+        "embedding_norm": False,
+        "qkv_bias": True,
+        "attention_out_bias": True,
+        "mlp_bias": True,
+    },
+    "wide heads": {"head_dim": 12, "kv_heads": 1, "positions_within": "document"},
+    "scaled rope": {"rope_scaling": RopeScaling(kind="llama3", factor=8.0)},
     "plain": {"qk_norm": False, "embedding_norm": False, "short_conv": 0},
 }
 
@@ -283,8 +299,12 @@ def test_refuses_rows_beyond_max_seq_len() -> None:
         ({"layers": 0}, "DagTransformerConfig.layers\n  got     0\n  wanted  a whole number of at least 1"),
         ({"width": 30, "heads": 4}, "wanted  width 30 over heads a whole even number\n  These fit: 1, 3, 5, 15."),
         ({"kv_heads": 3}, "got     3\n  wanted  a divisor of heads 4, or None"),
-        ({"mlp": "gelu"}, "got     'gelu'\n  wanted  one of 'swiglu', 'relu2'"),
-        ({"attention": "flash"}, "wanted  one of 'dense', 'gathered'"),
+        ({"mlp": "tanh"}, "got     'tanh'\n  wanted  one of 'swiglu', 'relu2', 'gelu', 'gelu_tanh'"),
+        ({"attention": "flash"}, "wanted  one of 'auto', 'dense', 'gathered'"),
+        ({"norm": "batch"}, "wanted  one of 'rms', 'layer'"),
+        ({"norm_eps": 0.0}, "wanted  a number above 0"),
+        ({"head_dim": 7}, "got     7\n  wanted  an even number: rotary positions turn pairs\n  Take 8"),
+        ({"position_kind": "learned", "width": 30}, "width 30 over heads a whole number\n  These fit: 1, 2, 3, 5,"),
         ({"dropout": 1.0}, "wanted  at least 0 and below 1"),
         ({"short_conv": -1}, "wanted  a whole number of at least 0"),
         ({"soft_cap": 0.0}, "wanted  above 0, or None"),
