@@ -1,5 +1,6 @@
 """The link graph: all documents as one table, walks along links, targets first, and what is held out."""
 
+from gptlab.graph.documents import NO_EDGE, Documents
 from gptlab.graph.link_graph import LinkGraph
 from gptlab.graph.policies import BreadthFirst, DepthFirst, Follow, RandomOrder, RandomWalk, VisitPolicy
 from gptlab.graph.split import Split
@@ -8,9 +9,11 @@ from gptlab.graph.table import DocumentTable
 from gptlab.graph.traverse import TraverseLinks, walk_of
 
 __all__ = [
+    "NO_EDGE",
     "BreadthFirst",
     "DepthFirst",
     "DocumentTable",
+    "Documents",
     "Follow",
     "GraphStatistics",
     "LinkGraph",

@@ -3,7 +3,8 @@
 import attrs
 import numpy as np
 
-from gptlab.graph.table import NO_EDGE, DocumentTable
+from gptlab.graph.documents import NO_EDGE
+from gptlab.graph.table import DocumentTable
 from gptlab.types import DocumentId
 
 

@@ -1,8 +1,8 @@
 """All tokenized documents with their link graph: tokens back to back in one array, links resolved to numbers.
 
 Two arrays and their offsets, instead of a Python object per document and per link: 2 bytes a token and 16 bytes
-a link and direction, and every array may be a `numpy.memmap`, so a store on disk can stand where this table
-stands. Titles are held as Python strings here; a store will hash them.
+a link and direction. Titles are Python strings here and found by a dictionary, which is why this is the definition
+of `Documents` for tests and small corpora; `DocumentStore` offers the same from disk.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +16,6 @@ from gptlab.pipeline.observe import drop, track
 from gptlab.types import DocumentId, TokenArray, TokenizedDocument
 from gptlab.types.errors import refusal
 from gptlab.types.records import Flag
-
-NO_EDGE = ("missing", "self", "repeat")
-"""Why a link is no edge, whatever the walk: its target is no document, is the linker, or was linked before."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -78,7 +75,7 @@ class DocumentTable:
         return TokenizedDocument(
             id=self.ids[number],
             title=self.titles[number],
-            tokens=self.tokens[self.token_offsets[number] : self.token_offsets[number + 1]],
+            tokens=self.tokens_of(number),
             link_positions=self.link_positions[first:last],
             link_targets=tuple(
                 self.ids[target] if target >= 0 else self.missing[~target]
@@ -95,6 +92,22 @@ class DocumentTable:
         """
         number = self.numbers.get(id)
         return None if number is None else self[number]
+
+    def tokens_of(self, number: int) -> TokenArray:
+        """The tokens of document `number`: a read-only view."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"document {number} of {len(self)}")
+        return self.tokens[self.token_offsets[number] : self.token_offsets[number + 1]]
+
+    @property
+    def token_shards(self) -> tuple[TokenArray]:
+        """All tokens in one array."""
+        return (self.tokens,)
+
+    @property
+    def shard_offsets(self) -> Int64[np.ndarray, "shards"]:
+        """The one shard begins with the first token."""
+        return np.array([0, len(self.tokens)])
 
 
 def _check(document: TokenizedDocument, first: TokenizedDocument) -> None:

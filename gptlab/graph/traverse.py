@@ -10,11 +10,12 @@ import attrs
 import numpy as np
 from jaxtyping import Int64
 
+from gptlab.graph.documents import NO_EDGE
 from gptlab.graph.order import Edge, keep_acyclic, targets_first
 from gptlab.graph.permutation import seeded_permutation
 from gptlab.graph.policies import VisitPolicy
 from gptlab.graph.split import Split
-from gptlab.graph.table import NO_EDGE, DocumentTable
+from gptlab.graph.table import DocumentTable
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, say, track
 from gptlab.types import TokenizedDocument, Walk

@@ -5,7 +5,7 @@ import pytest
 from graph_strategies import corpora, document
 from hypothesis import given
 
-from gptlab.graph import DocumentTable, graph_statistics
+from gptlab.graph import Documents, DocumentTable, graph_statistics
 from gptlab.graph.link_graph import link_graph
 from gptlab.pipeline import Drops, watching
 from gptlab.types import DocumentId, TokenizedDocument
@@ -140,3 +140,17 @@ def test_links_may_come_in_any_order():
     assert [graph.targets(number).tolist() for number in range(3)] == [[2, 1], [2, 0], []]
     assert [graph.positions(number).tolist() for number in range(3)] == [[2, 4], [1, 3], []]
     assert [graph.linkers(number).tolist() for number in range(3)] == [[1], [0], [0, 1]]
+
+
+@given(corpora(min_size=0))
+def test_the_table_offers_what_documents_offer(documents):
+    table = DocumentTable.from_documents(documents)
+    assert isinstance(table, Documents)
+    assert table.shard_offsets.tolist() == [0, sum(len(each.tokens) for each in documents)]
+    for number, each in enumerate(documents):
+        found = table.tokens_of(number)
+        assert found.tolist() == each.tokens.tolist()
+        assert not found.flags.writeable
+    for number in (-1, len(documents)):
+        with pytest.raises(IndexError, match=f"document {number} of {len(documents)}"):
+            table.tokens_of(number)
