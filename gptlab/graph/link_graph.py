@@ -37,6 +37,8 @@ class LinkGraph:
         out_positions: the token of the linker that completes the link.
         in_offsets, in_linkers: the same arrows backwards, linkers ascending.
         flags: `flag_bits` of each document.
+        token_offsets: document `i` has `token_offsets[i + 1] - token_offsets[i]` tokens, which is what a place in a
+            row costs; the same array as that of the documents.
     """
 
     out_offsets: Int64[np.ndarray, "offsets"]
@@ -45,6 +47,7 @@ class LinkGraph:
     in_offsets: Int64[np.ndarray, "offsets"]
     in_linkers: Int32[np.ndarray, "links"]
     flags: UInt8[np.ndarray, "documents"]
+    token_offsets: Int64[np.ndarray, "offsets"]
 
     def __len__(self) -> int:
         return len(self.flags)
@@ -68,12 +71,17 @@ class LinkGraph:
         """How many documents link to this one."""
         return int(self.in_offsets[document + 1] - self.in_offsets[document])
 
+    def length(self, document: int) -> int:
+        """How many tokens the document has."""
+        return int(self.token_offsets[document + 1] - self.token_offsets[document])
+
 
 def link_graph(
     linkers: Int32[np.ndarray, "links"],
     targets: Int32[np.ndarray, "links"],
     positions: Int32[np.ndarray, "links"],
     flags: UInt8[np.ndarray, "documents"],
+    token_offsets: Int64[np.ndarray, "offsets"],
 ) -> LinkGraph:
     """Build the graph from links in any order.
 
@@ -81,6 +89,7 @@ def link_graph(
         linkers, targets: documents by number; no link may lead from a document to itself.
         positions: tokens of the linker; of the links of one pair the one of the lowest position stays.
         flags: one entry per document, so their number is known.
+        token_offsets: as in the graph.
     """
     count = len(flags)
     order = np.lexsort((positions, linkers))
@@ -96,6 +105,7 @@ def link_graph(
         in_offsets=offsets_of(np.bincount(targets, minlength=count)),
         in_linkers=linkers[backwards],
         flags=flags,
+        token_offsets=token_offsets,
     )
 
 

@@ -141,9 +141,10 @@ def _table(documents: dict[DocumentId, TokenizedDocument]) -> DocumentTable:
     positions = _joined([document.link_positions for document in documents.values()], np.int32)
     link_offsets = offsets_of(np.array([len(d.link_targets) for d in documents.values()], np.int64))
     flags = tuple(document.flags for document in documents.values())
-    graph, no_edge = _graph(targets, positions, link_offsets, flags)
+    token_offsets = offsets_of(np.array([len(d.tokens) for d in documents.values()], np.int64))
+    graph, no_edge = _graph(targets, positions, link_offsets, flags, token_offsets)
     tokens = _joined([document.tokens for document in documents.values()], np.uint16)
-    for array in (tokens, positions, targets):
+    for array in (tokens, token_offsets, positions, targets):
         array.flags.writeable = False  # views of them are handed out
     return DocumentTable(
         ids=tuple(documents),
@@ -151,7 +152,7 @@ def _table(documents: dict[DocumentId, TokenizedDocument]) -> DocumentTable:
         flags=flags,
         numbers=numbers,
         tokens=tokens,
-        token_offsets=offsets_of(np.array([len(d.tokens) for d in documents.values()], np.int64)),
+        token_offsets=token_offsets,
         link_positions=positions,
         link_targets=targets,
         link_offsets=link_offsets,
@@ -166,6 +167,7 @@ def _graph(
     positions: Int32[np.ndarray, "links"],
     link_offsets: Int64[np.ndarray, "offsets"],
     flags: Sequence[frozenset[Flag]],
+    token_offsets: Int64[np.ndarray, "offsets"],
 ) -> tuple[LinkGraph, Int32[np.ndarray, "documents 3"]]:
     """The graph, and the links that are not in it per document and reason."""
     count = len(flags)
@@ -173,7 +175,7 @@ def _graph(
     is_missing, is_self = targets < 0, targets == linkers
     is_between = ~is_missing & ~is_self
     bits = np.array([flag_bits(each) for each in flags], np.uint8)
-    graph = link_graph(linkers[is_between], targets[is_between], positions[is_between], bits)
+    graph = link_graph(linkers[is_between], targets[is_between], positions[is_between], bits, token_offsets)
     found, alone = (np.bincount(linkers[mask], minlength=count) for mask in (is_missing, is_self))
     between = np.bincount(linkers[is_between], minlength=count)
     repeats = between - np.diff(graph.out_offsets)

@@ -136,7 +136,8 @@ def test_there_is_no_document_outside_the_table(number):
 
 def test_links_may_come_in_any_order():
     linkers, targets, positions = np.array([[1, 0, 0, 1, 0], [0, 2, 1, 2, 2], [3, 5, 4, 1, 2]], np.int32)
-    graph = link_graph(linkers, targets, positions, np.zeros(3, np.uint8))
+    graph = link_graph(linkers, targets, positions, np.zeros(3, np.uint8), np.array([0, 4, 6, 7]))
+    assert [graph.length(number) for number in range(3)] == [4, 2, 1]
     assert [graph.targets(number).tolist() for number in range(3)] == [[2, 1], [2, 0], []]
     assert [graph.positions(number).tolist() for number in range(3)] == [[2, 4], [1, 3], []]
     assert [graph.linkers(number).tolist() for number in range(3)] == [[1], [0], [0, 1]]
