@@ -6,12 +6,15 @@ from gptlab.benchmarks.held_out import HeldOutLoss
 from gptlab.benchmarks.leaderboard import add_to_leaderboard, read_leaderboard
 from gptlab.benchmarks.link_accuracy import LinkAccuracy
 from gptlab.benchmarks.link_gain import LinkGain
+from gptlab.benchmarks.link_specificity import EdgeScores, LinkSpecificity
 from gptlab.benchmarks.restated import RestatedFacts
 
 __all__ = [
+    "EdgeScores",
     "HeldOutLoss",
     "LinkAccuracy",
     "LinkGain",
+    "LinkSpecificity",
     "RestatedAnswer",
     "RestatedFacts",
     "add_to_leaderboard",
