@@ -20,8 +20,9 @@ from typing import Any
 import attrs
 
 from gptlab.experiment.environment import checkout, environment, patch
-from gptlab.experiment.errors import ExperimentError, os_error_parts
+from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.recipe_file import difference, recipe_text, root_file
+from gptlab.storage.errors import os_error_parts
 from gptlab.storage.temporaries import locked_directory, sweep
 
 RECIPE, CONFIG, ENVIRONMENT, FINISHED = "recipe.txt", "config.json", "environment.json", "finished.json"

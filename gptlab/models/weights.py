@@ -7,7 +7,16 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from gptlab.storage import from_config, pretty_json, read_json, to_config, write_atomically
+from gptlab.storage import (
+    envelope,
+    from_config,
+    inspect_directory,
+    opened,
+    pretty_json,
+    read_json,
+    to_config,
+    write_atomically,
+)
 from gptlab.types.errors import refusal
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -23,14 +32,14 @@ def save_model(cfg: Any, network: nn.Module, directory: Path) -> None:
 def save_config(cfg: Any, directory: Path) -> None:
     """Write the configuration into `directory`, which is made where it is not there."""
     directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / CONFIG, pretty_json(to_config(cfg)))
+    write_atomically(directory / CONFIG, pretty_json(envelope(to_config(cfg))))
 
 
 def load_config(directory: Path, kind: type) -> Any:
     """The configuration that `save_model` wrote.
 
     Raises:
-        ValueError: there is none, or it is of another kind.
+        ValueError: there is none, it is of another kind, or the directory holds what is not to be trusted.
     """
     path = directory / CONFIG
     if not path.is_file():
@@ -40,7 +49,8 @@ def load_config(directory: Path, kind: type) -> Any:
             wanted=f"the {kind.__name__} of a saved model",
             do="Give the directory that save_to_dir wrote; a run keeps its model below checkpoints/.",
         )
-    cfg = from_config(read_json(path))
+    inspect_directory(directory)
+    cfg = from_config(opened(read_json(path), str(path)))
     if not isinstance(cfg, kind):
         raise refusal(
             str(path),

@@ -11,23 +11,39 @@ class StorageError(FourPartError):
     """Something that cannot be stored, found or trusted."""
 
 
-_FULL = "Free some space, or choose a folder on another disk (`cache=...`); what was finished before is kept."
+_FREE = "Free some space, or choose a folder on another disk; what was finished is kept."
+_IN_THE_WAY = ("folders on the way", "Remove or rename the file that is in the way, or choose another path.")
+_PERMISSION = ("permission", "Change its permissions, or choose another path.")
 _REMEDIES = {
-    errno.ENOSPC: ("a disk with room", _FULL),
-    errno.EDQUOT: ("room within the quota", _FULL),
+    errno.ENOSPC: ("a disk with room", _FREE),
+    errno.EDQUOT: ("room within the quota", _FREE),
     errno.EFBIG: ("a file within the size limit", "Raise the limit (`ulimit -f unlimited`), or use another disk."),
-    errno.EROFS: ("a file system that can be written", "Choose a folder elsewhere (`cache=...`)."),
-    errno.EACCES: ("permission to write", "Change the folder's permissions, or choose another (`cache=...`)."),
-    errno.EPERM: ("permission to write", "Change the folder's permissions, or choose another (`cache=...`)."),
-    errno.ENOTDIR: ("folders on the way", "Remove or rename the file that is in the way, or choose another path."),
-    errno.EEXIST: ("folders on the way", "Remove or rename the file that is in the way, or choose another path."),
+    errno.EROFS: ("a file system that can be written", "Choose a folder elsewhere."),
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
     errno.ENAMETOOLONG: ("a shorter path", "Choose a folder with a shorter name."),
+    errno.ENOENT: ("a path that exists", "Check the spelling; a relative path begins at the current folder."),
+    errno.EISDIR: ("a file", "Name a file inside the folder."),
 }
+_OF_THE_PROGRAM = (errno.ENOENT, errno.EISDIR)
+"""A path that is not there may be an input that was never made: no fault of the disk."""
 
 
 def is_disk_error(error: OSError) -> bool:
     """Whether an error speaks of the disk (full, read-only, no permission) and so is not the program's fault."""
-    return error.errno in _REMEDIES
+    return error.errno in _REMEDIES and error.errno not in _OF_THE_PROGRAM
+
+
+def os_error_parts(error: OSError) -> tuple[str, str, str]:
+    """What was got, what was wanted, and what to do, by the number of an operating system's error.
+
+    >>> os_error_parts(OSError(errno.EROFS, "Read-only file system"))[1:]
+    ('a file system that can be written', 'Choose a folder elsewhere.')
+    """
+    wanted, do = _REMEDIES.get(error.errno or 0, ("an operation that succeeds", "Look at the path and try again."))
+    return error.strerror or str(error), wanted, do
 
 
 def disk_error(path: Path, error: OSError) -> StorageError:
@@ -37,10 +53,9 @@ def disk_error(path: Path, error: OSError) -> StorageError:
     cache/rows
       got     Read-only file system
       wanted  a file system that can be written
-      Choose a folder elsewhere (`cache=...`).
+      Choose a folder elsewhere.
     """
-    wanted, do = _REMEDIES.get(error.errno or 0, ("an operation that succeeds", "Look at the path and try again."))
-    got = error.strerror or str(error)
+    got, wanted, do = os_error_parts(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         got += f" ({_free(path)} free there)"
     return StorageError(path, got=got, wanted=wanted, do=do)

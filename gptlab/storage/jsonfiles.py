@@ -4,6 +4,8 @@ The standard parser takes `NaN`, keeps the last of two equal keys, and recurses 
 """
 
 import json
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,13 @@ def parse_json(data: str | bytes, where: str = "JSON") -> Any:
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
-        value = json.loads(text, parse_constant=_no_constant, parse_int=_int, object_pairs_hook=_no_double_keys)
+        value = json.loads(
+            text,
+            parse_constant=_no_constant,
+            parse_int=_int,
+            parse_float=_float,
+            object_pairs_hook=_no_double_keys,
+        )
         check_depth(value)
     except RecursionError as error:
         raise _bad(where, f"values nested deeper than {DEEPEST}") from error
@@ -100,9 +108,15 @@ def _int(digits: str) -> int:
     return number
 
 
+def _float(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"the number {digits[:20]}, which is beyond 64 bits")
+    return number
+
+
 def _no_double_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {twice!r:.80} twice")
     return found

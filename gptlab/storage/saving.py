@@ -1,6 +1,6 @@
 """One function each to save and to load anything, by composition; nothing that is loaded can run code.
 
-    <directory>/config.json             {"format": 1, "gptlab": "0.1.0", "value": {"class": ..., fields...}}
+    <directory>/config.json             {"schema": 2, "gptlab": "0.1.0", "value": {"class": ..., fields...}}
     <directory>/<path of the field>/    what a value's own `save_to_dir` wrote: {"class": ..., "saved": "model"}
     <directory>/<path of the field>.npy an array: {"array": "tokens.npy"}
 
@@ -8,27 +8,26 @@ Configurations are JSON, arrays are .npy without pickles, classes are named and 
 """
 
 import os
-import stat
 import types
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from gptlab import __version__
+from gptlab.storage.arrays import read_npy
 from gptlab.storage.decode import decode
 from gptlab.storage.directories import new_directory, verify
 from gptlab.storage.encode import encode, saves_itself
 from gptlab.storage.errors import StorageError
 from gptlab.storage.explain import RefusedError
+from gptlab.storage.inspection import inspect_directory, refuse_link
 from gptlab.storage.jsonfiles import pretty_json, read_json
 from gptlab.storage.manifest import MANIFEST
 from gptlab.storage.names import import_from_nested_path, name_of
+from gptlab.storage.schema import envelope, opened
 
 CONFIG = "config.json"
 KIND = "saved"
-FORMAT = 1
-_HEADER = 1 << 14
 
 
 def save_to_dir(value: Any, directory: Path) -> None:
@@ -81,24 +80,17 @@ def load_from_dir(directory: Path, *, allow: tuple[str, ...] = ()) -> Any:
     """
     if (directory / MANIFEST).exists():
         verify(directory, KIND)
-    data = read_json(_inside(directory, CONFIG))
-    if not isinstance(data, dict) or data.get("format") != FORMAT or "value" not in data:
-        raise StorageError(
-            directory / CONFIG,
-            got="no saved value of format 1",
-            wanted="what save_to_dir writes",
-            do="Look whether the folder is the right one.",
-        )
+    value = opened(read_json(_inside(directory, CONFIG)), str(directory / CONFIG), bare=False)
 
     def restore(reference: dict[str, Any]) -> Any:
         match reference:
             case {"saved": str(name), "class": str(kind), **rest} if not rest:
                 return _load_own(_inside(directory, name), kind, allow)
             case {"array": str(name), **rest} if not rest:
-                return _read_array(_inside(directory, name))
+                return read_npy(_inside(directory, name))
         raise RefusedError(f"{reference!r:.80}", "a reference to saved files as save_to_dir writes it")
 
-    return decode(data["value"], restore, allow, str(directory / CONFIG))
+    return decode(value, restore, allow, str(directory / CONFIG))
 
 
 def _write(value: Any, directory: Path) -> None:
@@ -116,16 +108,14 @@ def _write(value: Any, directory: Path) -> None:
             return {"class": name_of(type(inner)), "saved": "/".join(parts)}
         return None
 
-    content = {"format": FORMAT, "gptlab": __version__, "value": encode(value, special)}
-    (directory / CONFIG).write_text(pretty_json(content), encoding="utf-8")
+    (directory / CONFIG).write_text(pretty_json(envelope(encode(value, special))), encoding="utf-8")
 
 
 def _load_own(directory: Path, name: str, allow: tuple[str, ...]) -> Any:
     kind = import_from_nested_path(name, allow=allow)
     if not isinstance(getattr(kind, "load_from_dir", None), types.MethodType):
         raise RefusedError(name, "a class with the class method load_from_dir")
-    for path in directory.rglob("*"):
-        _refuse_link(path)
+    inspect_directory(directory)
     return kind.load_from_dir(directory)
 
 
@@ -151,7 +141,7 @@ def _inside(directory: Path, name: str) -> Path:
     target = directory
     for part in path.parts:
         target = target / part
-        _refuse_link(target)
+        refuse_link(target)
     if not target.exists():
         raise StorageError(
             target, got="nothing", wanted="what save_to_dir writes", do="Look whether the folder is whole."
@@ -159,33 +149,5 @@ def _inside(directory: Path, name: str) -> Path:
     return target
 
 
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
-        raise StorageError(
-            path,
-            got="a symbolic link",
-            wanted="files of the saved directory itself",
-            do="Copy what it points at, if you trust it.",
-        )
-
-
 def _is_plain(path: PurePosixPath) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
-def _read_array(path: Path) -> Any:
-    """An array, whose header must agree with the size of the file before anything is allocated."""
-    with path.open("rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise RefusedError("no regular file", "a .npy file")
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-        if read is None:
-            raise RefusedError(f"a .npy file of version {version}", "version 1.0 or 2.0")
-        shape, _, dtype = read(file, max_header_size=_HEADER)
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        left = os.fstat(file.fileno()).st_size - file.tell()
-        if dtype.hasobject or size != left or min(shape, default=0) < 0:
-            raise RefusedError(f"a .npy header of {dtype} {shape} over {left:,} bytes", "a header that fits its file")
-        file.seek(0)
-        return np.load(file, allow_pickle=False)

@@ -368,13 +368,13 @@ def test_a_folder_without_permission_is_explained() -> None:
         finally:
             os.seteuid(user)
         Path(folder).chmod(0o755)
-    assert "got     Permission denied\n  wanted  permission to write\n  Change the folder" in str(caught.value)
+    assert "got     Permission denied\n  wanted  permission\n  Change its permissions" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.EACCES, "Change the folder's permissions"),
+        (errno.EACCES, "Change its permissions"),
         (errno.EROFS, "Choose a folder elsewhere"),
         (errno.EIO, "Look"),
     ],
