@@ -21,7 +21,7 @@ from gptlab.types import Prompt
 CORPUS = Path(__file__).parent / "old_versions"
 MEANT = {
     "model": DagTransformerConfig(
-        layers=2, width=32, heads=2, vocab_size=300, max_seq_len=64, mask=MaskSpec("document")
+        layers=2, width=32, heads=2, vocab_size=300, max_seq_len=64, mask=MaskSpec("document"), attention="gathered"
     ),
     "prompt": Prompt(text="Sông chảy ra [biển](Biển)", title="Sông", seed=7),
     "stages": pipeline(TraverseLinks(BreadthFirst(), seed=1, budget=64), Pack(64), Collate(8)),
