@@ -39,9 +39,7 @@ def score(model: Any, data: Corpus, settings: Settings) -> Cell:
     if data.wiki is not None:
         linked = rows(held_out, "A5", attrs.evolve(settings, seed=0))
         linked.pre_cache()
-        facts = RestatedFacts(
-            facts=LinkedFacts(data.wiki), documents=data.part("held_out"), tokenizer=data.tokenizer
-        )
+        facts = RestatedFacts(facts=LinkedFacts(data.wiki), documents=data.part("held_out"), tokenizer=data.tokenizer)
         recall = facts.calculate(linked, model)
         figures |= {name: value for name, value in recall.items() if name.startswith(KINDS)}
     figures["attended"] = attended(model, rows(data.tokenized("train"), settings.arm, settings).get_data_generator())
