@@ -10,7 +10,16 @@ from pathlib import Path
 import attrs
 
 from gptlab.benchmarks import HeldOutLoss, LinkGain
-from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, WriteAfterLinks, main, run
+from gptlab.experiment import (
+    Evaluation,
+    FlatRunOptions,
+    KeepTokenizer,
+    Recipe,
+    RunOptions,
+    WriteAfterLinks,
+    main,
+    run,
+)
 from gptlab.graph import BreadthFirst, Split, TraverseLinks
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
@@ -73,7 +82,7 @@ def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
         ),
         writing=WriteAfterLinks(documents=pipeline(modules, held_out), tokenizer=tokenizer),
         picture=held_out_rows,
-        keep=lambda: {"tokenizer": tokenizer.table},
+        keep=KeepTokenizer(tokenizer),
     )
 
 

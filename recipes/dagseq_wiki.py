@@ -17,6 +17,8 @@ from gptlab.experiment import (
     Evaluation,
     ExperimentError,
     FlatRunOptions,
+    Folders,
+    KeepTokenizer,
     Recipe,
     RunOptions,
     WriteAfterLinks,
@@ -123,8 +125,8 @@ def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
         evaluations=tuple(evaluations),
         writing=WriteAfterLinks(documents=pipeline(articles, held_out), tokenizer=tokenizer),
         picture=held_out_rows,
-        keep=lambda: {"tokenizer": tokenizer.table},
-        places=lambda: {"documents": articles.directory},
+        keep=KeepTokenizer(tokenizer),
+        places=Folders({"documents": articles}),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.benchmarks import LinkAccuracy
-from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, main, run
+from gptlab.experiment import Evaluation, FlatRunOptions, KeepTokenizer, Recipe, RunOptions, main, run
 from gptlab.graph import Split
 from gptlab.models import LinkPairs, LinkPredictor, LinkPredictorConfig, SampleLinks
 from gptlab.pipeline import pipeline
@@ -63,7 +63,7 @@ def recipe(settings: Settings = Settings()) -> Recipe[LinkPairs]:
         trainer=settings.trainer,
         held_out=held_out_pairs,
         evaluations=(Evaluation(name="held-out pairs", benchmark=LinkAccuracy(), data=held_out_pairs),),
-        keep=lambda: {"tokenizer": tokenizer.table},
+        keep=KeepTokenizer(tokenizer),
     )
 
 

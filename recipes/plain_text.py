@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from gptlab.benchmarks import HeldOutLoss
-from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, main, run
+from gptlab.experiment import Evaluation, FlatRunOptions, KeepTokenizer, Recipe, RunOptions, main, run
 from gptlab.graph import Split
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
 from gptlab.packing import Collate, Concatenate, PackedRows, Shuffled
@@ -64,7 +64,7 @@ def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
         trainer=settings.trainer,
         held_out=held_out_batches,
         evaluations=(Evaluation(name="held-out documents", benchmark=benchmark, data=held_out_batches),),
-        keep=lambda: {"tokenizer": tokenizer.table},
+        keep=KeepTokenizer(tokenizer),
     )
 
 

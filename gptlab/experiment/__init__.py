@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.experiment.cli import main
 from gptlab.experiment.console import ConsoleObserver
+from gptlab.experiment.data_files import data_hashes
 from gptlab.experiment.errors import ExperimentError, explain_os_error
 from gptlab.experiment.logger import capturing, close_logger, make_logger
 from gptlab.experiment.plot_losses import plot_losses, read_metrics
 from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
-from gptlab.experiment.recipe_file import recipe_text, root_file
+from gptlab.experiment.recipe_file import recipe_text, root_file, root_recipe
 from gptlab.experiment.report import write_report
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, make_console, running
@@ -33,7 +34,7 @@ from gptlab.experiment.tables import (
 )
 
 if TYPE_CHECKING:
-    from gptlab.experiment.recipe import Evaluation, Recipe, Writing
+    from gptlab.experiment.recipe import Evaluation, Folders, KeepTokenizer, Recipe, Writing
     from gptlab.experiment.runner import FlatRunOptions, RunOptions, load_from_dir, run
     from gptlab.experiment.writing import WriteAfterLinks
 
@@ -44,6 +45,8 @@ __all__ = [
     "Evaluation",
     "ExperimentError",
     "FlatRunOptions",
+    "Folders",
+    "KeepTokenizer",
     "Recipe",
     "RunDirectory",
     "RunOptions",
@@ -54,6 +57,7 @@ __all__ = [
     "close_logger",
     "comparison_table",
     "comparisons",
+    "data_hashes",
     "drops_table",
     "explain_os_error",
     "figures_table",
@@ -71,6 +75,7 @@ __all__ = [
     "read_metrics",
     "recipe_text",
     "root_file",
+    "root_recipe",
     "run",
     "running",
     "runs",
@@ -84,6 +89,8 @@ __all__ = [
 _WITH_TORCH = {
     "Evaluation": "recipe",
     "FlatRunOptions": "runner",
+    "Folders": "recipe",
+    "KeepTokenizer": "recipe",
     "Recipe": "recipe",
     "RunOptions": "runner",
     "WriteAfterLinks": "writing",

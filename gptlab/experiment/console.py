@@ -74,6 +74,7 @@ class _Task:
     unit: str
     said: Real
     bar: TaskID | None = None
+    note: str = ""
 
 
 class ConsoleObserver:
@@ -160,6 +161,12 @@ class ConsoleObserver:
             else:
                 self._move(task, running, now)
 
+    def note(self, task: str, text: str) -> None:
+        """Show a few words beside the task's figures, from its next report on."""
+        with self._lock:
+            if task in self._tasks:
+                self._tasks[task].note = printable(text)
+
     def _begin(self, name: str, done: Real, total: Real | None, unit: str, now: Real) -> _Task:
         task = _Task(pace=Pace(now, done), total=total, unit=unit, said=now)
         if self._bars is not None:
@@ -175,13 +182,14 @@ class ConsoleObserver:
         time_left = f"{duration(left)} left" if left is not None else ""
         if self._bars is not None and task.bar is not None:
             counts = _done(task.pace.done, task.total, "" if speed else task.unit)
+            counts = f"{counts}  {task.note}" if task.note else counts
             self._bars.update(
                 task.bar, completed=task.pace.done, total=task.total, counts=counts, rate=speed, left=time_left
             )
         if now - task.said >= self._every:
             task.said = now
             share = f" ({100 * task.pace.done / task.total:.0f} %)" if task.total else ""
-            parts = [_done(task.pace.done, task.total, task.unit) + share, speed, time_left]
+            parts = [_done(task.pace.done, task.total, task.unit) + share, task.note, speed, time_left]
             self._logger.log(self._plain, "%s", f"{name}: {', '.join(part for part in parts if part)}")
 
     def _end(self, name: str, task: _Task, now: Real) -> None:

@@ -37,14 +37,27 @@ def environment(folder: Path) -> dict[str, Any]:
         "threads": {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ},
         "ranks": int(os.environ.get("WORLD_SIZE", "1")),
         "command": [sys.executable, *sys.orig_argv[1:]],
+        "folder": str(Path.cwd()),
         "git": git_state(folder),
+        "gptlab_git": own_state(folder),
         "packages": packages(),
     }
 
 
 def checkout(folder: Path) -> Path:
     """`folder`, or gptlab's own when `folder` is under no version control: a recipe may lie anywhere."""
-    return folder if _git(folder, "rev-parse", "HEAD") is not None else Path(gptlab.__file__).parent
+    return folder if _git(folder, "rev-parse", "HEAD") is not None else own_folder()
+
+
+def own_folder() -> Path:
+    """Where gptlab itself lies, which may be a checkout of its own."""
+    return Path(gptlab.__file__).resolve().parent
+
+
+def own_state(folder: Path) -> dict[str, Any] | None:
+    """The state of gptlab's own checkout, where it is another than that of `folder`."""
+    mine, yours = git_state(own_folder()), git_state(folder)
+    return None if mine is None or (yours is not None and yours["root"] == mine["root"]) else mine
 
 
 def packages() -> dict[str, str]:
@@ -62,6 +75,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return None
     changed = (_git(folder, "status", "--porcelain") or "").splitlines()
     return {
+        "root": (_git(folder, "rev-parse", "--show-toplevel") or "").rstrip("\n"),
         "commit": commit.strip(),
         "branch": (_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
         "dirty": bool(changed),

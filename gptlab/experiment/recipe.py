@@ -4,7 +4,7 @@ A recipe is a Python file with a function from settings to a `Recipe`. Nothing i
 need work first have `pre_cache`, and `gptlab.experiment.runner` does it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -59,11 +59,45 @@ class Trainable(Protocol[B_contra]):
         """One output with a `loss` for each batch."""
 
 
+def nothing() -> dict[str, Any]:
+    """What a recipe keeps beside its model, and shows, that says nothing else."""
+    return {}
+
+
+@attrs.frozen
+class KeepTokenizer:
+    """Keep the table of a tokenizer that is learned: the `keep` of a recipe, as a value that can be saved.
+
+    Attributes:
+        tokenizer: has a `table` once it is learned.
+    """
+
+    tokenizer: Any
+
+    def __call__(self) -> dict[str, Any]:
+        return {"tokenizer": self.tokenizer.table}
+
+
+@attrs.frozen
+class Folders:
+    """Where prepared parts are: the `places` of a recipe, as a value that can be saved.
+
+    Attributes:
+        parts: by name what has a `directory`.
+    """
+
+    parts: Mapping[str, Any]
+
+    def __call__(self) -> dict[str, Path]:
+        return {name: part.directory for name, part in self.parts.items()}
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Recipe(Generic[B]):
     """Data, model and trainer, and what is done with the model at the end.
 
-    Making one checks that the data fit the model: types, axes and dtypes, before a file is opened.
+    Making one checks that the data fit the model: types, axes and dtypes, before a file is opened. It is a value like
+    its parts, so `save_to_dir` keeps it whole where `keep` and `places` are values or functions with a name.
 
     Attributes:
         data: training batches, seekable and as a rule endless (`Shuffled`).
@@ -88,8 +122,8 @@ class Recipe(Generic[B]):
     evaluations: tuple[Evaluation, ...] = ()
     writing: Writing | None = None
     picture: Source[PackedSequence] | None = None
-    keep: Callable[[], dict[str, Any]] = attrs.field(default=dict)
-    places: Callable[[], dict[str, Path]] = attrs.field(default=dict)
+    keep: Callable[[], Mapping[str, Any]] = nothing
+    places: Callable[[], Mapping[str, Path]] = nothing
 
     def __attrs_post_init__(self) -> None:
         if self.held_out is not None:

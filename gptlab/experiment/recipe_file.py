@@ -3,18 +3,44 @@
 The rule is one for every way of starting: the root file is the outermost frame of the calling stack that belongs
 neither to Python, nor to an installed package, nor to gptlab. That is the script under `python recipe.py`, the
 module under `python -m recipes.x`, the worker's file under torchrun, the test file under pytest. Only a notebook has
-no file in its frames; there the notebook's server tells its path, and its code cells are the text.
+no file in its frames; there the notebook's server tells its path, and its code cells are the text. Where nobody
+tells it (nbconvert, papermill, a console), the cells that were run are the recipe, as IPython keeps them in `In`.
 """
 
 import difflib
 import json
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
 from types import FrameType
 
 from gptlab.experiment.errors import ExperimentError
+
+CELLS = "cells of a notebook"
+"""The name of a recipe that has no file: the cells as they were run."""
+_CELL = re.compile(r"ipykernel_\d+")
+
+
+def root_recipe(path: Path | None = None) -> tuple[str, Path | None]:
+    """The text of the recipe that runs, and its file; no file where it is cells that were run.
+
+    Args:
+        path: the file, where it is known.
+
+    Raises:
+        ExperimentError: there is neither a file nor a notebook.
+    """
+    if path is None:
+        cells = getattr(sys.modules["__main__"], "In", None)
+        try:
+            path = root_file()
+        except ExperimentError:
+            if not (isinstance(cells, list) and hasattr(sys.modules["__main__"], "get_ipython")):
+                raise
+            return "".join(f"# %%\n{str(cell).rstrip()}\n\n" for cell in cells if str(cell).strip()), None
+    return recipe_text(path), path
 
 
 def root_file() -> Path:
@@ -28,7 +54,8 @@ def root_file() -> Path:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if path.suffix == ".py" and path.is_file() and not _is_within(path.resolve(), foreign):
+        is_cell = _CELL.fullmatch(path.parent.name)  # a debugger writes cells into files of that name
+        if path.suffix == ".py" and not is_cell and path.is_file() and not _is_within(path.resolve(), foreign):
             found = path.resolve()
         frame = frame.f_back
     found = found if found is not None else _notebook()

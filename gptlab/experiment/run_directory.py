@@ -19,13 +19,16 @@ from typing import Any
 
 import attrs
 
-from gptlab.experiment.environment import checkout, environment, patch
+from gptlab.experiment.environment import checkout, environment, own_folder, patch
 from gptlab.experiment.errors import ExperimentError
-from gptlab.experiment.recipe_file import difference, recipe_text, root_file
+from gptlab.experiment.launch import found_note, leave_note
+from gptlab.experiment.recipe_file import CELLS, difference, root_recipe
+from gptlab.storage import StorageError, envelope, opened, read_json, write_atomically
 from gptlab.storage.errors import os_error_parts
 from gptlab.storage.temporaries import locked_directory, sweep
 
 RECIPE, CONFIG, ENVIRONMENT, FINISHED = "recipe.txt", "config.json", "environment.json", "finished.json"
+PATCH, OWN_PATCH, DATA = "patch.diff", "gptlab.diff", "data.json"
 _NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")
 
 
@@ -82,13 +85,19 @@ class RunDirectory:
 
     @property
     def config(self) -> Any:
-        """The settings, as JSON."""
-        return _read_json(self.path / CONFIG)
+        """The settings, as JSON, brought to the present schema."""
+        return opened(_read_json(self.path / CONFIG), str(self.path / CONFIG))
 
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, machine and state of the code."""
         return dict(_read_json(self.path / ENVIRONMENT))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Hashes of what was read, by place; none before everything was prepared."""
+        path = self.path / DATA
+        return dict(_read_json(path)) if path.exists() else {}
 
     @property
     def summary(self) -> dict[str, Any] | None:
@@ -120,24 +129,27 @@ class RunDirectory:
         Raises:
             ExperimentError: it cannot be made; nothing is left behind then.
         """
-        recipe_file = recipe_file if recipe_file is not None else root_file()
-        folder = checkout(recipe_file.resolve().parent)
+        if (made := found_note(root)) is not None:
+            return cls(made)
+        text, recipe_file = root_recipe(recipe_file)
+        folder = checkout(recipe_file.resolve().parent if recipe_file is not None else Path.cwd())
         facts = environment(folder) | {
-            "recipe": str(recipe_file),
+            "recipe": str(recipe_file) if recipe_file is not None else CELLS,
             "seeds": dict(seeds or {}),
             "data": dict(data or {}),
         }
-        files = {RECIPE: recipe_text(recipe_file), CONFIG: _to_json(config), ENVIRONMENT: _to_json(facts)}
-        changes = patch(folder)
-        if changes:
-            files["patch.diff"] = changes
+        files = {RECIPE: text, CONFIG: _to_json(envelope(config)), ENVIRONMENT: _to_json(facts)}
+        changes = {PATCH: patch(folder), OWN_PATCH: patch(own_folder()) if facts.get("gptlab_git") else ""}
+        files |= {name: diff for name, diff in changes.items() if diff}
         try:
             root.mkdir(parents=True, exist_ok=True)
             sweep(root)  # what runs that were killed while they began have left
             with locked_directory(root / "run") as hidden:
                 for name, text in files.items():
                     _write(hidden / name, text)
-                return cls(_claim(hidden, root, f"{clock():%Y%m%d_%H%M%S}"))
+                run = cls(_claim(hidden, root, f"{clock():%Y%m%d_%H%M%S}"))
+            leave_note(root, run.path)
+            return run
         except OSError as error:
             raise ExperimentError(f"a run directory in {root}", **_parts(error, root)) from error
 
@@ -158,15 +170,15 @@ class RunDirectory:
         run = cls.look(path)
         if allow_changed_recipe:
             return run
-        recipe_file = recipe_file if recipe_file is not None else root_file()
-        now, then = recipe_text(recipe_file), run.recipe
+        (now, file), then = root_recipe(recipe_file), run.recipe
         if now != then:
+            name = str(file) if file is not None else CELLS
             raise ExperimentError(
-                f"the run {path} was made by another version of {recipe_file.name}",
-                got=difference(then, now, f"{run.name}/{RECIPE}", str(recipe_file)),
+                f"the run {path} was made by another version of {file.name if file is not None else CELLS}",
+                got=difference(then, now, f"{run.name}/{RECIPE}", name),
                 wanted=f"the file as it ran, {path / RECIPE}",
-                do=f"Either restore it: cp {path / RECIPE} {recipe_file}"
-                + (f"   (and the code below it: git apply {path / 'patch.diff'})" if run.has_patch else "")
+                do=f"Either restore it: cp {path / RECIPE} {name}"
+                + (f"   (and the code below it: git apply {path / PATCH})" if run.has_patch else "")
                 + "\nor say that the difference does not matter: allow_changed_recipe=True (--allow_changed_recipe).",
             )
         return run
@@ -187,18 +199,20 @@ class RunDirectory:
     @property
     def has_patch(self) -> bool:
         """Whether the code that ran was not the commit alone."""
-        return (self.path / "patch.diff").exists()
+        return (self.path / PATCH).exists()
 
     @property
     def is_finished(self) -> bool:
         """Whether the run came to its end."""
         return (self.path / FINISHED).exists()
 
+    def record_data(self, hashes: Mapping[str, Any]) -> None:
+        """Keep the hashes of what was read (`gptlab.experiment.data_hashes`); a second call replaces the first."""
+        write_atomically(self.path / DATA, _to_json(dict(hashes)))
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as ended, with its final figures; a second call replaces the first."""
-        hidden = self.path / f".{FINISHED}.{os.getpid()}"
-        _write(hidden, _to_json(dict(summary)))
-        hidden.replace(self.path / FINISHED)
+        write_atomically(self.path / FINISHED, _to_json(dict(summary)))
 
 
 def runs(root: Path) -> list[RunDirectory]:
@@ -209,9 +223,9 @@ def runs(root: Path) -> list[RunDirectory]:
     return [RunDirectory(path) for path in sorted(found, key=_order)]
 
 
-def latest_unfinished(root: Path, recipe_file: Path, config: Any) -> RunDirectory | None:
+def latest_unfinished(root: Path, recipe_file: Path | None, config: Any) -> RunDirectory | None:
     """The newest run of the same recipe and settings that did not come to its end: the one to resume."""
-    recipe, wanted = recipe_text(recipe_file), json.loads(_to_json(config))
+    recipe, wanted = root_recipe(recipe_file)[0], json.loads(_to_json(config))
     for run in reversed(runs(root)):
         if not run.is_finished and run.recipe == recipe and run.config == wanted:
             return run
@@ -266,10 +280,8 @@ def _read(path: Path) -> str:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_read(path))
-    except ValueError as error:
-        if isinstance(error, ExperimentError):
-            raise
-        raise ExperimentError(
-            str(path), got=f"no JSON: {error}", wanted="the file as the run wrote it", do="Restore it from a copy."
-        ) from error
+        return read_json(path)
+    except StorageError as error:
+        got = error.got if isinstance(error.__cause__, OSError) else f"no JSON: {error.got}"
+        do = "Restore it from a copy."
+        raise ExperimentError(str(path), got=got, wanted="the file as the run wrote it", do=do) from error

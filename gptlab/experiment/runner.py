@@ -15,11 +15,13 @@ import attrs
 import tyro
 
 from gptlab import storage
+from gptlab.experiment.data_files import data_hashes
 from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.picture import draw_row
 from gptlab.experiment.plot_losses import plot_losses
+from gptlab.experiment.ranks import rank_from_environment
 from gptlab.experiment.recipe import Recipe
-from gptlab.experiment.recipe_file import recipe_text, root_file
+from gptlab.experiment.recipe_file import root_recipe
 from gptlab.experiment.report import write_report
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, running
@@ -84,6 +86,8 @@ def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory
         for chain in recipe.pipelines:
             session.logger.info("%s", chain)
         recipe.pre_cache()
+        if rank_from_environment() == 0:
+            directory.record_data(data_hashes(recipe))
         trained = _trained(recipe, session)
         figures = _evaluated(recipe, trained)
         samples = recipe.writing.write(trained) if recipe.writing is not None else []
@@ -120,7 +124,7 @@ def load_from_dir(path: Path, *, recipe_file: Path | None = None, allow_changed_
 
 def _begun(recipe: Recipe[Any], config: Any, options: RunOptions) -> RunDirectory:
     """A new run; where an equal one was interrupted while training, the person is told how to go on with that."""
-    earlier = latest_unfinished(options.experiments, root_file(), config)
+    earlier = latest_unfinished(options.experiments, None, config)
     directory = RunDirectory.create(
         options.experiments,
         None,
@@ -142,7 +146,8 @@ def _resumed(config: Any, options: RunOptions) -> RunDirectory:
     asked = options.resume or ""
     if asked == "latest":
         unfinished = [each for each in runs(options.experiments) if not each.is_finished]
-        same = [each for each in unfinished if each.recipe == recipe_text(root_file())]
+        recipe = root_recipe()[0]
+        same = [each for each in unfinished if each.recipe == recipe]
         if not same:
             raise ExperimentError(
                 "--resume latest",
