@@ -17,6 +17,7 @@ from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
 from gptlab.experiment.recipe_file import recipe_text, root_file, root_recipe
 from gptlab.experiment.report import write_report
+from gptlab.experiment.restore import Restored, restore
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, make_console, running
 from gptlab.experiment.summary import summarize
@@ -48,6 +49,7 @@ __all__ = [
     "Folders",
     "KeepTokenizer",
     "Recipe",
+    "Restored",
     "RunDirectory",
     "RunOptions",
     "Session",
@@ -74,6 +76,7 @@ __all__ = [
     "rank_from_environment",
     "read_metrics",
     "recipe_text",
+    "restore",
     "root_file",
     "root_recipe",
     "run",

@@ -38,7 +38,7 @@ def data_hashes(part: Any) -> dict[str, dict[str, Any]]:
         for field in attrs.fields(type(value)):
             place = getattr(value, field.name)
             if isinstance(place, Path) and "gptlab.location" not in field.metadata and place.exists():
-                found[str(place)] = {"read by": type(value).__name__, **_hashed(place)}
+                found[str(place)] = {"read by": type(value).__name__, **hashed(place)}
         directory = getattr(value, "directory", None)
         if isinstance(directory, Path) and directory.is_dir():
             try:
@@ -72,7 +72,7 @@ def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
             yield from _parts(getattr(value, field.name), seen)
 
 
-def _hashed(place: Path) -> dict[str, Any]:
+def hashed(place: Path) -> dict[str, Any]:
     """Size and hash of a file, or of all files of a folder with their names."""
     if place.is_file():
         return _hashed_file(place)

@@ -134,7 +134,7 @@ class RunDirectory:
         text, recipe_file = root_recipe(recipe_file)
         folder = checkout(recipe_file.resolve().parent if recipe_file is not None else Path.cwd())
         facts = environment(folder) | {
-            "recipe": str(recipe_file) if recipe_file is not None else CELLS,
+            "recipe": str(recipe_file.absolute()) if recipe_file is not None else CELLS,
             "seeds": dict(seeds or {}),
             "data": dict(data or {}),
         }
