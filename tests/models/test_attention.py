@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from packs import SPECS, batches
 
 from gptlab.models import MaskSpec, dense_mask
+from gptlab.models import gathered
 from gptlab.models import plan as planning
 from gptlab.models.attention import Attend, dense_attention
 from gptlab.models.gathered import gathered_attention
@@ -22,7 +23,23 @@ def gathered_apart(documents: torch.Tensor, edges: torch.Tensor, spec: MaskSpec)
         return gathered_attention(documents, edges, spec)
 
 
-KERNELS = {"dense": dense_attention, "gathered": gathered_attention, "gathered apart": gathered_apart}
+def gathered_by_flash(documents: torch.Tensor, edges: torch.Tensor, spec: MaskSpec) -> Attend:
+    """The form that keeps no probabilities."""
+    attend = gathered_apart(documents, edges, spec)
+
+    def without_keeping(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        with mock.patch.object(gathered, "MOST_KEPT", -1):
+            return attend(queries, keys, values)
+
+    return without_keeping
+
+
+KERNELS = {
+    "dense": dense_attention,
+    "gathered": gathered_attention,
+    "gathered apart": gathered_apart,
+    "gathered by flash": gathered_by_flash,
+}
 
 
 def fields(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,7 +105,7 @@ def test_joining_and_cutting_change_nothing(
     holds()
 
 
-@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.kind != "causal"], ids=str)
+@pytest.mark.parametrize("spec", SPECS, ids=str)
 @given(batch=batches())
 @settings(max_examples=30)
 def test_the_plan_covers_each_real_query_once_and_computes_all_that_is_seen(spec: MaskSpec, batch: Batch) -> None:
@@ -116,6 +133,18 @@ def test_separate_documents_cost_the_sum_of_their_squares() -> None:
     plan = make_plan(documents, no_edges, MaskSpec("from_link"))
     assert len(plan.rectangles) == 4
     assert plan.pairs == 4 * 100**2
+
+
+@pytest.mark.parametrize(("most", "form"), [(2 * 19, "_ProductsBackward"), (2 * 19 - 1, "_FlashBackward")])
+def test_the_form_is_chosen_by_what_would_be_kept(most: int, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathered, "MOST_KEPT", most)
+    monkeypatch.setattr(planning, "LONGEST_QUERIES", 3)
+    documents, no_edges = torch.zeros(1, 5, dtype=torch.int32), torch.zeros(1, 0, 3, dtype=torch.int32)
+    monkeypatch.setattr(planning, "CALL_PAIRS", -1)
+    assert make_plan(documents, no_edges, MaskSpec()).pairs == 3 * 3 + 2 * 5
+    tensors = [torch.randn(1, 2, 5, 4, requires_grad=True) for _ in range(3)]
+    out = gathered_attention(documents, no_edges, MaskSpec())(*tensors)
+    assert type(out.grad_fn).__name__ == form
 
 
 def test_the_gathered_kernel_keeps_nothing_when_no_gradient_is_asked_for() -> None:
