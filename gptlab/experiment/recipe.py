@@ -13,7 +13,7 @@ import attrs
 from gptlab.pipeline import SourcePipeline, pipeline
 from gptlab.pipeline.pipelines import pre_cache
 from gptlab.pipeline.protocols import Benchmark, SeekableSource, Source
-from gptlab.training import TrainerConfig
+from gptlab.training import Hook, TrainerConfig
 from gptlab.types import Generation, PackedSequence
 
 B = TypeVar("B")
@@ -110,6 +110,7 @@ class Recipe(Generic[B]):
         keep: gives what is saved beside the model (a tokenizer's table), by the name of its folder; called when all
             is prepared.
         places: what else a person may want to look at, by name.
+        hooks: of the trainer, after the evaluation of `held_out`: samples, statistics, TensorBoard, your own.
 
     Raises:
         ContractError: the data do not fit the model.
@@ -124,6 +125,7 @@ class Recipe(Generic[B]):
     picture: Source[PackedSequence] | None = None
     keep: Callable[[], Mapping[str, Any]] = nothing
     places: Callable[[], Mapping[str, Path]] = nothing
+    hooks: tuple[Hook, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         if self.held_out is not None:

@@ -9,9 +9,10 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import attrs
+import torch
 import tyro
 
 from gptlab import storage
@@ -19,9 +20,9 @@ from gptlab.experiment.data_files import data_hashes
 from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.picture import draw_row
 from gptlab.experiment.plot_losses import plot_losses
-from gptlab.experiment.ranks import rank_from_environment
 from gptlab.experiment.recipe import Recipe
 from gptlab.experiment.recipe_file import root_recipe
+from gptlab.experiment.redraw import Redraw
 from gptlab.experiment.report import write_report
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
 from gptlab.experiment.session import Session, running
@@ -40,7 +41,7 @@ from gptlab.experiment.text import Real
 from gptlab.pipeline import progress
 from gptlab.storage import fingerprint, is_complete, save_to_dir, to_config
 from gptlab.storage.saving import KIND as SAVED
-from gptlab.training import Evaluate, TorchTrainer, latest_checkpoint
+from gptlab.training import Evaluate, Ranks, TorchTrainer, joined, latest_checkpoint
 from gptlab.types import Generation
 
 _BATCHES_WHILE_TRAINING = 16
@@ -55,11 +56,13 @@ class RunOptions:
         experiments: folder of all runs.
         resume: go on with this run directory, or with the newest unfinished one: `latest`.
         allow_changed_recipe: resume although the recipe file has changed since.
+        device: where the model is trained: cpu, cuda; auto is the GPU where there is one.
     """
 
     experiments: Path = Path("experiments")
     resume: str | None = None
     allow_changed_recipe: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 FlatRunOptions = Annotated[RunOptions, tyro.conf.arg(name="")]
@@ -67,7 +70,7 @@ FlatRunOptions = Annotated[RunOptions, tyro.conf.arg(name="")]
 
 
 def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory:
-    """Run a recipe to its end.
+    """Run a recipe to its end; under torchrun with all processes, of which the first prepares, writes and speaks.
 
     Args:
         recipe: what is run; it was checked when it was made.
@@ -82,13 +85,15 @@ def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory
     """
     config = to_config(settings)
     directory = _resumed(config, options) if options.resume else _begun(recipe, config, options)
-    with running(directory, go_on=_command("--resume", str(directory.path))) as session:
+    with running(directory, go_on=_command("--resume", str(directory.path))) as session, joined() as ranks:
         for chain in recipe.pipelines:
             session.logger.info("%s", chain)
-        recipe.pre_cache()
-        if rank_from_environment() == 0:
+        ranks.one_by_one(recipe.pre_cache)
+        if ranks.is_first:
             directory.record_data(data_hashes(recipe))
-        trained = _trained(recipe, session)
+        trained = _trained(recipe, session, _device(options, ranks), ranks)
+        if not ranks.is_first:
+            return directory
         figures = _evaluated(recipe, trained)
         samples = recipe.writing.write(trained) if recipe.writing is not None else []
         _drawn(recipe, trained, session)
@@ -183,31 +188,44 @@ def _of_experiment(config: Any) -> dict[str, Any]:
     return {name: value for name, value in flat(config).items() if not name.startswith("run.")}
 
 
-def _trained(recipe: Recipe[Any], session: Session) -> Any:
+def _device(options: RunOptions, ranks: Ranks) -> str:
+    """Where this process trains."""
+    has_gpu = torch.cuda.is_available()
+    if options.device == "cuda" and not has_gpu:
+        raise ExperimentError("--device", got="cuda", wanted="a GPU that torch can use", do="Say --device cpu.")
+    return f"cuda:{ranks.local}" if has_gpu and options.device != "cpu" else "cpu"
+
+
+def _trained(recipe: Recipe[Any], session: Session, device: str, ranks: Ranks) -> Any:
     """The trained model: trained now, gone on with, or found where an earlier try came so far."""
     place = session.run.path / "model"
     if is_complete(place, SAVED):
         session.observer.say(f"Found the trained model in {place}.")
         return storage.load_from_dir(place, allow=("recipes",))
-    hooks: tuple[Evaluate, ...] = ()
+    hooks = recipe.hooks
     if recipe.held_out is not None:
-        hooks = (
-            Evaluate(source=recipe.held_out, every=recipe.trainer.evaluate_every, batches=_BATCHES_WHILE_TRAINING),
-        )
-    if latest_checkpoint(session.run.path) is not None:
+        every = recipe.trainer.evaluate_every
+        evaluate = Evaluate(source=recipe.held_out, every=every, batches=_BATCHES_WHILE_TRAINING)
+        hooks = (evaluate, *hooks, Redraw(session.run, every=every))
+    saved = ranks.from_first(lambda: str(latest_checkpoint(session.run.path) or ""))
+    if saved:
         trainer: TorchTrainer[Any] = TorchTrainer.load_checkpoint(
-            session.run.path, data_source=recipe.data, logger=session.logger, hooks=hooks, allow=("recipes",)
+            saved, data_source=recipe.data, logger=session.logger, hooks=hooks, device=device, allow=("recipes",)
         )
     else:
+        model: Any = recipe.model
+        model.network.to(device)
         trainer = TorchTrainer.instantiate(
             recipe.trainer,
-            recipe.model,
+            model,
             recipe.data,
             directory=session.run.path,
             logger=session.logger,
             hooks=hooks,
         )
     trained = trainer.train()
+    if not ranks.is_first:
+        return trained
     for name, part in {**recipe.keep(), "model": trained}.items():  # the model last: where it is, all is
         if not is_complete(session.run.path / name, SAVED):
             save_to_dir(part, session.run.path / name)

@@ -45,6 +45,19 @@ class Observer(Protocol):
         """`done` of `total` units; the last call of a task that ends has `done == total`."""
 
 
+@runtime_checkable
+class Notes(Protocol):
+    """What an observer has that can show a few words beside a running task; those without are not told.
+
+    >>> class Shown:
+    ...     def note(self, task: str, text: str) -> None:
+    ...         print(f"{task}: {text}")
+    """
+
+    def note(self, task: str, text: str) -> None:
+        """What there is to say about the task at the moment, in place of what was said before."""
+
+
 class Drops:
     """An observer that counts drops by reason and passes everything on to the next one.
 
@@ -75,6 +88,11 @@ class Drops:
         """Pass the progress on."""
         if self._onward is not None:
             self._onward.progress(task, done, total, unit)
+
+    def note(self, task: str, text: str) -> None:
+        """Pass the note on."""
+        if isinstance(self._onward, Notes):
+            self._onward.note(task, text)
 
 
 class _ToLogger:
@@ -124,6 +142,13 @@ def drop(reason: str, *, count: int = 1, example: str = "") -> None:
 def progress(task: str, done: int | float, total: int | float | None = None, unit: str = "items") -> None:
     """Say how far a long step is; call it a few times a second at most."""
     _observer.get().progress(task, done, total, unit)
+
+
+def note(task: str, text: str) -> None:
+    """Say a few words about a running task (its loss, its speed), shown with its progress."""
+    watching_now = _observer.get()
+    if isinstance(watching_now, Notes):
+        watching_now.note(task, text)
 
 
 def track(

@@ -3,8 +3,9 @@
     <directory>/metrics.jsonl
     <directory>/checkpoints/step-00000100/
         manifest.json           size and SHA-256 of every file, written last (gptlab.storage)
-        trainer.json            step, tokens, seconds, length of metrics.jsonl, config, data, class of the model
+        trainer.json            where the run stands, what hooks remember, config, data, class of the model
         optimizer.safetensors   `<parameter>.<key>`
+        average.safetensors     the moving average of the weights, where one is kept
         model/                  what the model's `save_to_dir` wrote: a model of its own
 
 A checkpoint is used only when every hash agrees. A damaged one is named and passed over, never loaded, never removed.
@@ -61,35 +62,49 @@ def write_checkpoint(
     path: Path,
     *,
     model: Any,
-    optimizer: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, Mapping[str, torch.Tensor]],
     position: Position,
     about: Mapping[str, Any],
-    extra: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
 ) -> Path:
     """Write one checkpoint; when this returns it is on disk, whole.
 
     Args:
         path: a directory that does not exist yet; one that does is replaced.
         model: its `save_to_dir` is called.
-        optimizer: tensors by name.
+        tensors: by file and name: `optimizer`, `average`, the batches of a step that failed.
         position: where the run stands.
         about: JSON: the configuration, the data source, the model's class.
-        extra: further safetensors files by name (the batch that made a loss infinite).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_directory(path, kind=KIND, replace=True) as temporary:
         (temporary / "model").mkdir()
         model.save_to_dir(temporary / "model")
-        for name, tensors in {"optimizer": optimizer, **(extra or {})}.items():
-            # Copies: safetensors refuses tensors that share memory, and wants them on the CPU, in order.
-            save_file({key: _plain(tensor) for key, tensor in tensors.items()}, temporary / f"{name}.safetensors")
+        for name, group in tensors.items():
+            save_file({key: _plain(tensor) for key, tensor in group.items()}, temporary / f"{name}.safetensors")
         text = json.dumps({**attrs.asdict(position), **about}, indent=2, ensure_ascii=False)
         (temporary / "trainer.json").write_text(text + "\n", encoding="utf-8")
     return path
 
 
-def read_checkpoint(path: Path) -> tuple[Position, dict[str, Any], dict[str, torch.Tensor]]:
-    """The position, what else `trainer.json` says, and the optimiser's tensors; the model is in `path / "model"`.
+@attrs.frozen
+class Saved:
+    """What a checkpoint holds beside the model.
+
+    Attributes:
+        position: where the run stood.
+        about: what else `trainer.json` says.
+        optimizer: its state, `<parameter>.<key>`.
+        average: the moving average of the weights; empty where none was kept.
+    """
+
+    position: Position
+    about: dict[str, Any]
+    optimizer: dict[str, torch.Tensor]
+    average: dict[str, torch.Tensor]
+
+
+def read_checkpoint(path: Path) -> Saved:
+    """All but the model, which is in `path / "model"`.
 
     Raises:
         StorageError: when the checkpoint is not whole, or a hash disagrees.
@@ -97,7 +112,10 @@ def read_checkpoint(path: Path) -> tuple[Position, dict[str, Any], dict[str, tor
     verify(path, KIND)
     about = json.loads((path / "trainer.json").read_text(encoding="utf-8"))
     position = Position(**{field.name: about.pop(field.name) for field in attrs.fields(Position)})
-    return position, about, load_file(path / "optimizer.safetensors")
+    average = path / "average.safetensors"
+    return Saved(
+        position, about, load_file(path / "optimizer.safetensors"), load_file(average) if average.exists() else {}
+    )
 
 
 def checkpoints(directory: Path) -> list[Path]:
@@ -167,6 +185,7 @@ def remove_old(directory: Path, keep_last: int) -> None:
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """On the CPU, in order, and in memory of its own: safetensors refuses anything else."""
     return tensor.detach().to("cpu", copy=True).contiguous()
 
 

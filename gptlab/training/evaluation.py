@@ -7,7 +7,7 @@ independent would make it several times too small.
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import attrs
 import numpy as np
@@ -17,21 +17,6 @@ from jaxtyping import Float64
 from gptlab.pipeline.observe import say
 from gptlab.pipeline.protocols import Source
 from gptlab.training.state import TorchModel, TrainState
-
-
-@runtime_checkable
-class Hook(Protocol):
-    """Something that happens after each step. A complete one, which keeps an eye on the weights:
-
-    >>> @attrs.frozen
-    ... class WeightNorm:
-    ...     def after_step(self, state: TrainState[Any]) -> Mapping[str, int | float]:
-    ...         squares = sum(p.detach().square().sum() for p in state.model.network.parameters())
-    ...         return {"weight_norm": float(squares) ** 0.5}
-    """
-
-    def after_step(self, state: TrainState[Any]) -> Mapping[str, int | float]:
-        """Figures for the step's line in `metrics.jsonl`; empty when there is nothing to say at this step."""
 
 
 @attrs.frozen(kw_only=True)
@@ -133,6 +118,8 @@ def ratio_of_means(sums: Float64[np.ndarray, "units"], counts: Float64[np.ndarra
 class Evaluate:
     """Hook: the mean loss on held-out batches, every so many steps and at the last.
 
+    Where an average of the weights is kept, that is what is evaluated. Every rank reads all of the batches.
+
     Attributes:
         source: held-out batches.
         every: steps.
@@ -149,7 +136,8 @@ class Evaluate:
         """Evaluate where it is due, and say so."""
         if not state.is_due(self.every):
             return {}
-        found = mean_loss(state.model, itertools.islice(self.source.get_data_generator(), self.batches))
+        with state.averaged():
+            found = mean_loss(state.model, itertools.islice(self.source.get_data_generator(), self.batches))
         say(
             f"step {state.step} of {state.steps}: loss {state.loss:.4f}, "
             f"{self.name} loss {found.mean:.4f} ± {found.stderr:.4f}"

@@ -13,6 +13,9 @@ from types import TracebackType
 
 from gptlab.pipeline.observe import say
 
+BY_THE_CLOCK = frozenset({"seconds", "tokens_per_second", "data_seconds"})
+"""Figures of a step that are measured, not computed: those alone differ between two equal runs."""
+
 
 class MetricsFile:
     """Lines of figures, appended.
@@ -43,8 +46,11 @@ class MetricsFile:
 
     def sync(self) -> int:
         """Force all lines to disk; the length of the file in bytes."""
-        self._file.flush()
         os.fsync(self._file.fileno())
+        return self.length()
+
+    def length(self) -> int:
+        """Bytes written so far, whether or not they are on disk."""
         return self._file.tell()
 
     def close(self) -> None:

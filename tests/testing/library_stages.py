@@ -34,7 +34,7 @@ from gptlab.sources import (
 )
 from gptlab.testing import Example, Items, tokenized_corpora
 from gptlab.tokenizers import ByteLevelBPE, ByteTokenizer, LearnedBPE, Tokenize
-from gptlab.training import Bigram, FoldTrainer, TorchTrainer, TrainerConfig
+from gptlab.training import FoldTrainer, TorchTrainer, TrainerConfig
 from gptlab.types import Batch, PackedSequence
 
 __test__ = True
@@ -120,7 +120,6 @@ def models() -> Iterator[object]:
     yield Example(DagTransformer.instantiate(dense).reading(ByteTokenizer()), name="DagTransformer that can write")
     yield Example(LinkPredictor.instantiate(LinkPredictorConfig(vocab_size=VOCAB_SIZE, width=4)), inputs=pairs())
     yield NGram.instantiate(NGramConfig(vocab_size=VOCAB_SIZE))
-    yield Bigram(vocab_size=VOCAB_SIZE)
 
 
 @st.composite
@@ -161,7 +160,6 @@ def trainers() -> Iterator[object]:
     steps = TrainerConfig(steps=4, warmup_steps=1, checkpoint_every=2, keep_last=9)
     dropping = DagTransformer.instantiate(attrs.evolve(TINY, dropout=0.2))
     yield TorchTrainer.instantiate(steps, dropping, CountedBatches())
-    yield FoldTrainer.instantiate(3, Bigram(vocab_size=VOCAB_SIZE), CountedBatches())
     yield Example(FoldTrainer.instantiate(3, NGram.instantiate(NGramConfig(vocab_size=VOCAB_SIZE)), CountedBatches()))
 
 

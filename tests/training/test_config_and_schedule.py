@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gptlab.storage import from_config, to_config
 from gptlab.training import TrainerConfig, TrainingError, learning_rate
-from gptlab.training.schedule import step_seed
+from gptlab.training.schedule import batches_at, batches_before, rate_function, step_seed
+
+BATCHES = "pairs (step, batches), steps ascending from 0 or more, batches of at least 1"
 
 configs = st.builds(
     TrainerConfig,
@@ -33,7 +36,21 @@ configs = st.builds(
         ("learning_rate", "0.1", "more than 0"),
         ("min_learning_rate_ratio", 1.5, "from 0 to 1"),
         ("warmup_steps", -1, "a whole number of at least 0"),
-        ("schedule", "linear", "one of 'cosine', 'wsd', 'constant'"),
+        ("schedule", "linear", "one of 'cosine', 'wsd', 'constant', or the import path of a function"),
+        ("schedule", "a..b", "one of 'cosine', 'wsd', 'constant', or the import path of a function"),
+        ("groups", (("*", -1.0, 0.0),), "triples of a pattern, a factor and a weight decay of 0 or more"),
+        ("groups", (("*", 1.0),), "triples of a pattern, a factor and a weight decay of 0 or more"),
+        ("ema", 1.0, "above 0 and below 1, or None"),
+        ("z_loss", -1e-4, "0 or more"),
+        ("batch_schedule", ((5, 2), (5, 3)), BATCHES),
+        ("batch_schedule", ((-1, 2),), BATCHES),
+        ("batch_schedule", ((0, 0),), BATCHES),
+        ("batch_schedule", ((0,),), BATCHES),
+        ("patience", 0, "a whole number of at least 1, or None"),
+        ("patience", 1.5, "a whole number of at least 1, or None"),
+        ("checkpoint_minutes", 0.0, "more than 0, or None"),
+        ("spike", 0.0, "more than 0, or None"),
+        ("parallel", "pipeline", "one of 'ddp', 'fsdp'"),
         ("optimizer", "sgd", "one of 'adamw', 'muon'"),
         ("dtype", "float16", "one of 'float32', 'bfloat16'"),
         ("weight_decay", -0.1, "0 or more"),
@@ -105,3 +122,51 @@ def test_cosine_is_half_way_down_half_way():
 def test_seeds_fit_torch_and_differ_by_step(seed, step, other):
     assert 0 <= step_seed(seed, step) < 2**63
     assert (step_seed(seed, step) == step_seed(seed, other)) == (step == other)
+
+
+batch_schedules = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 5)), unique_by=lambda pair: pair[0]).map(
+    lambda pairs: tuple(sorted(pairs))
+)
+
+
+@given(batch_schedules, st.integers(1, 4), st.integers(0, 60))
+def test_the_place_in_the_data_is_the_sum_of_all_steps_before(pairs, accumulate, step):
+    cfg = TrainerConfig(accumulate=accumulate, batch_schedule=pairs)
+    assert batches_before(cfg, step) == sum(batches_at(cfg, earlier) for earlier in range(step))
+    for begin, count in pairs:
+        assert batches_at(cfg, begin) == count
+
+
+def halves(cfg: TrainerConfig, step: int) -> float:
+    return cfg.learning_rate / 2**step
+
+
+def needs_more(cfg: TrainerConfig, step: int, other: int) -> float:
+    return 0.0
+
+
+def test_any_function_of_the_step_is_a_schedule_by_its_name():
+    cfg = TrainerConfig(learning_rate=1.0, schedule="test_config_and_schedule.halves")
+    assert from_config(to_config(cfg)) == cfg
+    rate = rate_function(cfg, allow=("test_config_and_schedule",))
+    assert [rate(cfg, step) for step in range(3)] == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("name", "allow"),
+    [("halves", ()), ("nothing", ("test_config_and_schedule",)), ("needs_more", ("test_config_and_schedule",))],
+)
+def test_a_schedule_that_is_no_such_function_is_refused(name, allow):
+    cfg = TrainerConfig(schedule=f"test_config_and_schedule.{name}")
+    with pytest.raises(TrainingError) as error:
+        rate_function(cfg, allow)
+    assert str(error.value).startswith(f"TrainerConfig.schedule\n  got     'test_config_and_schedule.{name}': ")
+    assert str(error.value).endswith(
+        "  wanted  the import path of a function (cfg, step) -> learning rate\n"
+        "  Define it at the top of a module, and name it as `package.module.function`."
+    )
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(1, 64))
+def test_ranks_draw_numbers_of_their_own(seed, step, rank):
+    assert step_seed(seed, step, rank) != step_seed(seed, step)

@@ -28,25 +28,58 @@ class Tied(nn.Module):
         return self.head(self.norm(x)) + self.tied(x)
 
 
+def names(network: nn.Module, cfg: TrainerConfig) -> dict[tuple[str, str], tuple[str, ...]]:
+    return {(group.name, group.rule): group.names for group in parameter_groups(network, cfg)}
+
+
 def test_groups_are_a_partition_and_muon_takes_hidden_matrices_only():
     network = Tied()
-    groups = parameter_groups(network, TrainerConfig(optimizer="muon"))
-    assert groups == {
-        "muon": ["blocks.0.weight", "blocks.1.weight"],
-        "matrices": ["embedding.weight", "head.weight"],
-        "vectors": ["blocks.0.bias", "norm.weight"],
+    assert names(network, TrainerConfig(optimizer="muon")) == {
+        ("matrices", "muon"): ("blocks.0.weight", "blocks.1.weight"),
+        ("matrices", "adamw"): ("embedding.weight", "head.weight"),
+        ("vectors", "adamw"): ("blocks.0.bias", "norm.weight"),
     }
-    adamw = parameter_groups(network, TrainerConfig())
-    assert adamw["muon"] == []
+    adamw = names(network, TrainerConfig())
+    assert {rule for _, rule in adamw} == {"adamw"}
     assert sorted(itertools.chain(*adamw.values())) == sorted(name for name, _ in network.named_parameters())
 
 
 def test_frozen_parameters_are_left_out():
     network = Tied()
     network.embedding.weight.requires_grad_(False)
-    assert "embedding.weight" not in parameter_groups(network, TrainerConfig())["matrices"]
+    assert "embedding.weight" not in names(network, TrainerConfig())["matrices", "adamw"]
     with pytest.raises(TrainingError, match="got     no parameter that asks for a gradient"):
         Optimizers(network.requires_grad_(False), TrainerConfig())
+
+
+def test_groups_by_name_have_their_own_learning_rate_and_decay():
+    cfg = TrainerConfig(groups=(("*embedding*", 0.0, 0.0), ("head.*", 2.0, 0.5), ("*", 1.0, 0.0)), clip=None)
+    network = Tied()
+    assert names(network, cfg) == {
+        ("*embedding*", "adamw"): ("embedding.weight",),
+        ("head.*", "adamw"): ("head.weight",),
+        ("*", "adamw"): ("blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "norm.weight"),
+    }
+    before = copy.deepcopy(network.state_dict())
+    optimizers = Optimizers(network, cfg)
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    network.embedding.weight.grad = torch.ones_like(network.embedding.weight)
+    optimizers.step(0.1)
+    after = network.state_dict()
+    assert torch.equal(after["embedding.weight"], before["embedding.weight"]), "a factor of 0 stands still"
+    torch.testing.assert_close(after["head.weight"], before["head.weight"] * (1 - 2 * 0.1 * 0.5))
+    assert torch.equal(after["blocks.0.weight"], before["blocks.0.weight"])
+
+
+def test_a_pattern_that_matches_nothing_is_refused():
+    with pytest.raises(TrainingError) as error:
+        Optimizers(Tied(), TrainerConfig(groups=(("*", 1.0, 0.0), ("heads.*", 1.0, 0.0))))
+    assert str(error.value) == (
+        "TrainerConfig.groups\n  got     'heads.*', which is the first to match no parameter\n"
+        "  wanted  patterns of the 6 names, such as embedding.weight and head.weight\n"
+        "  Mend the pattern, or put it before the one that takes its parameters."
+    )
 
 
 def test_vectors_are_not_decayed_and_matrices_are():
@@ -65,6 +98,7 @@ def test_vectors_are_not_decayed_and_matrices_are():
 def _steps(network: Tied, optimizers: Optimizers, count: int) -> None:
     tokens = torch.arange(7)
     for _ in range(count):
+        optimizers.forget()
         nn.functional.cross_entropy(network(tokens), (tokens + 1) % 7).backward()
         optimizers.step(0.01)
 
@@ -113,5 +147,10 @@ def test_a_parameter_without_gradient_has_no_state_and_is_restored_without():
     assert again.tensors().keys() == tensors.keys()
 
 
-def test_the_log_line_counts_the_groups():
-    assert str(Optimizers(Tied(), TrainerConfig(optimizer="muon"))) == "muon: 2, matrices: 2, vectors: 2"
+def test_the_groups_are_printed_with_their_names():
+    assert str(Optimizers(Tied(), TrainerConfig(optimizer="muon"))).splitlines() == [
+        "matrices  adamw  learning rate x 1, weight decay 0.1  2 arrays of 56 numbers: embedding.weight, head.weight",
+        "matrices  muon   learning rate x 1, weight decay 0.1  "
+        "2 arrays of 32 numbers: blocks.0.weight, blocks.1.weight",
+        "vectors   adamw  learning rate x 1, weight decay 0    2 arrays of 8 numbers: blocks.0.bias, norm.weight",
+    ]

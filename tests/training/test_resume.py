@@ -20,7 +20,7 @@ from tiny_torch import Counting, TinyModel, same
 from gptlab.pipeline import Drops, watching
 from gptlab.storage import StorageError
 from gptlab.training import TorchTrainer, TrainerConfig, TrainingError, latest_checkpoint
-from gptlab.training.metrics import MetricsFile
+from gptlab.training.metrics import BY_THE_CLOCK, MetricsFile
 
 CFG = TrainerConfig(steps=6, learning_rate=0.02, warmup_steps=2, checkpoint_every=3, keep_last=4)
 ALLOW = ("tiny_torch",)
@@ -37,9 +37,8 @@ class Lines(Drops):
 
 def exact(directory: Path) -> list[dict[str, float]]:
     """The lines of metrics.jsonl without what is measured by the clock."""
-    clock = {"tokens_per_second", "seconds"}
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in clock} for line in lines]
+    return [{name: value for name, value in line.items() if name not in BY_THE_CLOCK} for line in lines]
 
 
 def go_on(path: Path) -> TinyModel:

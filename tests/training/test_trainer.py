@@ -205,8 +205,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change_and_can_be_re
     failed = tmp_path / "failed" / "step-00000006"
     assert str(error.value) == (
         f"step 6\n  got     loss nan, gradient norm nan\n  wanted  finite numbers\n"
-        f'  TorchTrainer.load_checkpoint("{failed}").train() does this step again, from the weights before it; '
-        "its batches lie beside them (batch-*.safetensors). Lower learning_rate or clip, or look at them."
+        "  See it again, from the weights before it, with its batches (batch-*.safetensors beside them):\n"
+        f"    from gptlab.training import replay; print(replay(\"{failed}\", allow=('test_trainer',)))\n"
+        "  Lower learning_rate or clip, or look at the batch."
     )
     batch = load_file(failed / "batch-0.safetensors")
     assert np.array_equal(batch["tokens"], next(Counting().get_data_generator(start=5)).tokens)

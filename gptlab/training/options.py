@@ -1,0 +1,101 @@
+"""What the machine is asked to do beyond plain computing, always reported and never assumed.
+
+Nothing here is switched on by what the machine looks like: a setting asks for it, a setting that the machine cannot
+follow is refused, and one line tells before the first step how the run computes.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from gptlab.pipeline.observe import say
+from gptlab.training.config import TrainerConfig
+from gptlab.training.errors import TrainingError
+from gptlab.training.parallel import blocks
+
+
+def autocast(cfg: TrainerConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """The context of every forward pass."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=cfg.dtype == "bfloat16")
+
+
+def check_dtype(cfg: TrainerConfig, device: torch.device) -> None:
+    """Refuse bfloat16 where the device computes none; say where it does so slowly.
+
+    Raises:
+        TrainingError: a GPU without bfloat16.
+    """
+    if cfg.dtype != "bfloat16" or has_bfloat16(device):
+        return
+    if device.type == "cpu":
+        say("bfloat16 on a CPU without bfloat16 units: many times slower than dtype float32, and no more exact")
+        return
+    raise TrainingError(
+        "TrainerConfig.dtype",
+        got=f"'bfloat16' on {device}, {torch.cuda.get_device_name(device)}",
+        wanted="a device that computes in bfloat16 (Ampere or later)",
+        do="Set dtype='float32'.",
+    )
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 numbers in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+@contextlib.contextmanager
+def checkpointed_blocks(network: nn.Module, cfg: TrainerConfig) -> Iterator[None]:
+    """Within it each block keeps its inputs only, and is computed again when its gradients are (arXiv:1604.06174).
+
+    Raises:
+        TrainingError: the network has no list of blocks.
+    """
+    if not cfg.activation_checkpointing:
+        yield
+        return
+    found = blocks(network)
+    if not found:
+        raise TrainingError(
+            "TrainerConfig.activation_checkpointing",
+            got=f"True, for {type(network).__name__}, which has no nn.ModuleList of blocks",
+            wanted="a network with blocks that can be computed again one by one",
+            do="Set activation_checkpointing=False.",
+        )
+    for block in found:
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for block in found:
+            del block.forward  # what remains is the class's own
+
+
+def compiled(network: nn.Module, cfg: TrainerConfig) -> None:
+    """Compile the network in place where that is asked for; its names and its `forward` stay."""
+    if cfg.compile:
+        network.compile()
+
+
+def told(cfg: TrainerConfig, device: torch.device, processes: str) -> str:
+    """One line on how the run computes.
+
+    >>> told(TrainerConfig(), torch.device("cpu"), "one process")
+    'cpu, float32, one process, compile off, activation checkpointing off'
+    """
+
+    def switch(is_on: bool) -> str:
+        return "on" if is_on else "off"
+
+    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    return (
+        f"{device}{name}, {cfg.dtype}, {processes}, compile {switch(cfg.compile)}, "
+        f"activation checkpointing {switch(cfg.activation_checkpointing)}"
+    )
