@@ -1,11 +1,12 @@
 """`WikipediaDump`: a MediaWiki export as documents, their links resolved through redirects.
 
-Two passes the first time, one from then on (see `redirects`). Nothing is held but the page being read, so memory is
+Two passes the first time, one from then on (see `redirects`), each in one process, in all of this machine's, or in
+Ray's: the documents are the same, byte for byte (see `whole`). Nothing is held but the pages being read, so memory is
 flat over a dump of any length. Whatever is not a document is counted with its reason and shown.
 """
 
 import hashlib
-import re
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,19 +16,24 @@ import attrs
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop
 from gptlab.sources.errors import SourceError
-from gptlab.sources.wikipedia.export import Page, read_export
+from gptlab.sources.wikipedia.on_ray import RayWorkers
 from gptlab.sources.wikipedia.opening import open_raw
+from gptlab.sources.wikipedia.pages import DAMAGED, TWICE
 from gptlab.sources.wikipedia.redirects import KIND, Redirects, build_redirects, title_hash
-from gptlab.sources.wikipedia.siteinfo import SiteInfo, prefixes
-from gptlab.sources.wikipedia.wikitext import Converter
-from gptlab.storage import LOCATION, FromMapping
-from gptlab.types import Document, DocumentId
-from gptlab.types.records import Flag
+from gptlab.sources.wikipedia.siteinfo import SiteInfo
+from gptlab.sources.wikipedia.whole import in_processes, in_this_process
+from gptlab.sources.wikipedia.work import Batch, Task, Work
+from gptlab.sources.wikipedia.workers import Processes
+from gptlab.storage import LOCATION, FromMapping, is_complete
+from gptlab.types import Document
+from gptlab.types.validators import at_least
 
 _SAMPLED = 1 << 20
 """Bytes at each end of a dump that go into its fingerprint."""
-_EDITION = "1"
+_EDITION = "2"
 """Raised whenever the same dump comes to give other documents."""
+_LARGE = 1 << 23
+"""Bytes of a dump from which on further processes are worth their start, half a second each."""
 
 
 def _namespaces(value: object) -> frozenset[int]:
@@ -44,21 +50,31 @@ class WikipediaDump:
 
     Attributes:
         path: the dump. What it is called does not matter: its first bytes say how it is compressed.
+        more: further files of the same dump, where it comes in several (shards), in the order of their pages.
         namespaces: which pages are documents; 0 holds the articles.
         templates: how further templates read in prose, such as `{"My quote": "“{text|1}”"}`; an empty pattern
             drops a template that would be rendered.
+        processes: how many read it; 0 takes all processors for a dump that is large and one process for another.
+        ray: whether the processes are Ray's: on the cluster it is connected to, else on one that starts here. Needs
+            `pip install 'gptlab[ray]'`.
         cache: where the table of redirects is kept, and found again.
 
     A damaged byte becomes U+FFFD and its page is counted. A dump that is cut off gives its complete pages and says
-    where it was cut. Of two pages with one identity the later is dropped and counted.
+    where it was cut. Of two pages with one identity the later is dropped and counted. How many processes read, and
+    where, changes nothing of this.
 
     >>> sorted(WikipediaDump(path=Path("simplewiki.xml.bz2")).namespaces)
     [0]
     """
 
     path: Path = attrs.field(converter=Path, metadata=LOCATION)
+    more: tuple[Path, ...] = attrs.field(default=(), metadata=LOCATION)
     namespaces: frozenset[int] = attrs.field(default=frozenset({0}), converter=_namespaces)
     templates: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    processes: int = attrs.field(
+        default=0, validator=at_least(0, at_most=4096, error=SourceError), metadata=LOCATION, eq=False
+    )
+    ray: bool = attrs.field(default=False, metadata=LOCATION, eq=False)
     cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False)
 
     def content_fingerprint(self) -> str:
@@ -67,47 +83,51 @@ class WikipediaDump:
         Raises:
             SourceError: when it cannot be read.
         """
-        with open_raw(self.path) as file:
-            status = self.path.stat()
-            digest = hashlib.sha256(f"{_EDITION} {status.st_size} {status.st_mtime_ns} ".encode())
-            digest.update(file.read(_SAMPLED))
-            file.seek(max(0, status.st_size - _SAMPLED))
-            digest.update(file.read(_SAMPLED))
+        digest = hashlib.sha256(_EDITION.encode())
+        for path in (self.path, *self.more):
+            with open_raw(path) as file:
+                status = path.stat()
+                digest.update(f" {status.st_size} {status.st_mtime_ns} ".encode())
+                digest.update(file.read(_SAMPLED))
+                file.seek(max(0, status.st_size - _SAMPLED))
+                digest.update(file.read(_SAMPLED))
         return digest.hexdigest()[:32]
 
     def pre_cache(self) -> None:
         """Find all redirects, unless an earlier run has."""
-        build_redirects(self._table(), self._identified())
+        if not is_complete(self._table(), KIND):
+            with closing(self._batches(None, "find redirects", quiet=True)) as batches:
+                build_redirects(self._table(), ((batch.titles, batch.redirects) for batch in batches))
 
     def get_data_generator(self) -> Iterator[Document]:
         """The documents, in the order of the dump.
 
         Raises:
-            SourceError: when the dump is missing, empty, damaged, no export, or declares a document type.
+            SourceError: when the dump is missing, empty, damaged, no export, or declares a document type; or one of
+                several processes died.
         """
         self.pre_cache()
         redirects = Redirects.open(self._table())
         redirects.report()
-        left_out = _LeftOut()
+        left_out = Batch()
         seen: set[int] = set()
-        convert: Converter | None = None
         try:
-            with closing(read_export(self.path)) as pages:
-                for site, page in pages:
-                    convert = convert or self._converter(site, redirects)
-                    identity = identity_in(page, site, self.namespaces)
-                    reason = _left_out_because(page, identity)
-                    if not reason and redirects.twice and (key := title_hash(identity)) in redirects.twice:
-                        reason = "second page of one title" if key in seen else ""
-                        seen.add(key)
-                    if reason:
-                        left_out.count(reason, page.title)
-                        continue
-                    if page.damaged:
-                        left_out.count("bytes that are no text, replaced by U+FFFD (page kept)", page.title)
-                    yield _document(identity, page, convert, site)
+            with closing(self._batches(redirects, "read dump", quiet=False)) as batches:
+                for batch in batches:
+                    for reason, (number, example) in batch.left_out.items():
+                        left_out.leave_out(reason, example, number)
+                    for document, is_damaged in batch.documents:
+                        if redirects.twice and (key := title_hash(document.id)) in redirects.twice:
+                            if key in seen:
+                                left_out.leave_out(TWICE, document.title)
+                                continue
+                            seen.add(key)
+                        if is_damaged:
+                            left_out.leave_out(DAMAGED, document.title)
+                        yield document
         finally:
-            left_out.report()
+            for reason, (number, example) in left_out.left_out.items():
+                drop(reason, count=number, example=example)
 
     __or__ = then
     initialize = FromMapping()
@@ -116,90 +136,41 @@ class WikipediaDump:
         key = f"{self.content_fingerprint()} {sorted(self.namespaces)}"
         return self.cache / f"{KIND}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
-    def _converter(self, site: SiteInfo, redirects: Redirects) -> Converter:
-        return Converter(site, templates=self.templates, namespaces=self.namespaces, resolve=redirects)
+    def _batches(self, redirects: Redirects | None, name: str, *, quiet: bool) -> Generator[Batch, None, None]:
+        """What comes of all pages of all files: documents, or what there is to know of redirects where none are given."""
+        for path in (self.path, *self.more):
+            with closing(self._batches_of(path, redirects, name, quiet=quiet)) as batches:
+                yield from batches
 
-    def _identified(self) -> Generator[tuple[SiteInfo, Page, DocumentId], None, None]:
-        with closing(read_export(self.path, "find redirects", quiet=True)) as pages:
-            for site, page in pages:
-                identity = identity_in(page, site, self.namespaces)
-                if identity and (page.redirect is not None or not _left_out_because(page, identity)):
-                    yield site, page, identity
+    def _batches_of(
+        self, path: Path, redirects: Redirects | None, name: str, *, quiet: bool
+    ) -> Generator[Batch, None, None]:
+        table = None if redirects is None else str(self._table())
 
+        def task(site: SiteInfo) -> Task:
+            return Task(
+                path=str(path),
+                site=site,
+                namespaces=self.namespaces,
+                templates=dict(self.templates),
+                options={},
+                table=table,
+            )
 
-def identity_in(page: Page, site: SiteInfo, namespaces: frozenset[int]) -> DocumentId:
-    """The identity of a page, or nothing when it lies in no wanted namespace."""
-    namespace = page.namespace
-    if namespace is None:
-        prefix, colon, _ = page.title.partition(":")
-        named = prefixes(site).get(prefix.lower()) if colon else None
-        namespace = named if named is not None and named > 0 else 0
-    return site.identity_of(page.title, namespace) if namespace in namespaces else DocumentId("")
+        def begin(task: Task) -> Work:
+            return task.begin(redirects)
 
-
-def _left_out_because(page: Page, identity: DocumentId) -> str:
-    """Why a page is no document; the empty string when it is one."""
-    if not identity:
-        return "page of another namespace"
-    if page.redirect is not None:
-        return "redirect (links to it lead to its target)"
-    if page.model != "wikitext":
-        return "page that is no wikitext"
-    return "page whose text the dump lacks" if page.text is None else ""
-
-
-def _document(identity: DocumentId, page: Page, convert: Converter, site: SiteInfo) -> Document:
-    wikitext = page.text or ""
-    text, links = convert(wikitext, page.title)
-    return Document(
-        id=identity, title=page.title, text=text, links=links, flags=flags_of(page.title, wikitext, site.language)
-    )
+        number = self.processes
+        if not number:
+            is_large = path.stat().st_size >= _LARGE if path.exists() else False
+            number = _processors() if is_large or self.ray else 1
+        if self.ray:
+            return in_processes(path, task, begin, lambda task: RayWorkers(task, number), name, quiet=quiet)
+        if number > 1:
+            return in_processes(path, task, begin, lambda task: Processes(task, number), name, quiet=quiet)
+        return in_this_process(path, task, begin, name, quiet=quiet)
 
 
-_DISAMBIGUATION = re.compile(
-    r"__DISAMBIG__|\{\{\s*(?:[\w -]{0,30}\bdisambig(?:uation)?\b|hndis|geodis|disamb|dab|begriffsklärung|homonymie"
-    r"|desambiguación|desambiguação|disambigua|неоднозначность|(?:trang )?định hướng|توضيح|बहुविकल्पी|消歧义|消歧義)\b",
-    re.IGNORECASE,
-)
-_IN_TITLE = re.compile(
-    r" \((?:disambiguation|định hướng|Begriffsklärung|homonymie|значения|توضيح|बहुविकल्पी|消歧义|消歧義)\)$"
-)
-_LIST = {
-    "en": r"Lists? of |Outline of |Index of ",
-    "simple": r"Lists? of ",
-    "vi": r"Danh sách ",
-    "de": r"Liste ",
-    "fr": r"Listes? ",
-    "es": r"Anexo:|Lista ",
-    "ru": r"Список ",
-    "ar": r"قائمة ",
-}
-
-
-def flags_of(title: str, wikitext: str, language: str) -> frozenset[Flag]:
-    """What kind of page it is, where a traversal may want to leave it out.
-
-    >>> flags_of("List of rivers", "", "en"), flags_of("Ada", "{{disambig}}", "en")
-    (frozenset({'list'}), frozenset({'disambiguation'}))
-    """
-    flags: set[Flag] = set()
-    if _IN_TITLE.search(title) or _DISAMBIGUATION.search(wikitext):
-        flags.add("disambiguation")
-    if language in _LIST and re.match(_LIST[language], title):
-        flags.add("list")
-    return frozenset(flags)
-
-
-class _LeftOut:
-    """Counts by reason, told to the observer at the end: one line each, not one per page."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, tuple[int, str]] = {}
-
-    def count(self, reason: str, example: str) -> None:
-        number, first = self._counts.get(reason, (0, example))
-        self._counts[reason] = (number + 1, first)
-
-    def report(self) -> None:
-        for reason, (number, example) in self._counts.items():
-            drop(reason, count=number, example=example)
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

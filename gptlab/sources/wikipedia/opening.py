@@ -34,10 +34,39 @@ def read_chunks(path: Path, task: str = "read dump") -> Generator[bytes, None, N
     """
     with open_raw(path) as raw:
         total = path.stat().st_size
-        stream = _decompressed(raw)
-        while chunk := _read(stream, path):
+        for chunk in read_stream(raw, path):
             yield chunk
             progress(task, min(raw.tell(), total), total, "bytes")
+
+
+def read_stream(raw: io.BufferedReader, path: Path) -> Generator[bytes, None, None]:
+    """The decompressed bytes of an open file, from where it stands to its end; errors as of `read_chunks`."""
+    stream = _decompressed(raw)
+    while chunk := _read(stream, path):
+        yield chunk
+
+
+def read_one_bz2(raw: io.BufferedReader, path: Path) -> Generator[bytes, None, None]:
+    """The decompressed bytes of the one bz2 stream that begins where an open file stands, which then stands behind.
+
+    One that ends too early just ends; other errors as of `read_chunks`.
+    """
+    decompressor = bz2.BZ2Decompressor()
+    while not decompressor.eof:
+        block = raw.read(1 << 16) if decompressor.needs_input else b""
+        if decompressor.needs_input and not block:
+            return
+        try:
+            yield decompressor.decompress(block, CHUNK)
+        except OSError as error:
+            raise damaged_compression(path, error) from None
+    raw.seek(-len(decompressor.unused_data), io.SEEK_CUR)
+
+
+def damaged_compression(where: object, error: Exception) -> SourceError:
+    """The error for compressed bytes that are not what was compressed."""
+    wanted = "a compressed stream without damage"
+    return SourceError(where, got=f"damaged compression ({error})", wanted=wanted, do=_AGAIN)
 
 
 def open_raw(path: Path) -> io.BufferedReader:
@@ -56,8 +85,9 @@ def open_raw(path: Path) -> io.BufferedReader:
 
 
 def _decompressed(raw: io.BufferedReader) -> io.BufferedIOBase:
+    position = raw.tell()
     magic = raw.read(6)
-    raw.seek(0)
+    raw.seek(position)
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(raw)
     if magic.startswith(b"\x1f\x8b"):
@@ -74,5 +104,4 @@ def _read(stream: io.BufferedIOBase, path: Path) -> bytes:
     except EOFError:
         raise Truncated from None
     except (OSError, zlib.error, lzma.LZMAError) as error:
-        wanted = "a compressed stream without damage"
-        raise SourceError(path, got=f"damaged compression ({error})", wanted=wanted, do=_AGAIN) from None
+        raise damaged_compression(path, error) from None

@@ -157,7 +157,7 @@ def test_a_dump_that_is_cut_gives_its_complete_pages_and_says_so(
         assert len(heard.said) == 1
         last = documents[-1].title
         assert f'is cut off after page {len(documents)} "{last}"' in heard.said[0]
-        assert "characters into the XML" in heard.said[0]
+        assert "bytes into the XML" in heard.said[0]
 
 
 def test_a_compressed_file_cut_between_blocks(written: Write) -> None:
