@@ -30,7 +30,7 @@ from gptlab.types.validators import at_least
 
 _SAMPLED = 1 << 20
 """Bytes at each end of a dump that go into its fingerprint."""
-_EDITION = "2"
+EDITION = "2"
 """Raised whenever the same dump comes to give other documents."""
 _LARGE = 1 << 23
 """Bytes of a dump from which on further processes are worth their start, half a second each."""
@@ -83,7 +83,7 @@ class WikipediaDump:
         Raises:
             SourceError: when it cannot be read.
         """
-        digest = hashlib.sha256(_EDITION.encode())
+        digest = hashlib.sha256(EDITION.encode())
         for path in (self.path, *self.more):
             with open_raw(path) as file:
                 status = path.stat()
@@ -137,7 +137,7 @@ class WikipediaDump:
         return self.cache / f"{KIND}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def _batches(self, redirects: Redirects | None, name: str, *, quiet: bool) -> Generator[Batch, None, None]:
-        """What comes of all pages of all files: documents, or what there is to know of redirects where none are given."""
+        """What comes of the pages of all files: documents, or all that redirects need where none are given."""
         for path in (self.path, *self.more):
             with closing(self._batches_of(path, redirects, name, quiet=quiet)) as batches:
                 yield from batches
