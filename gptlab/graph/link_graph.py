@@ -10,7 +10,7 @@ from typing import get_args
 
 import attrs
 import numpy as np
-from jaxtyping import Int32, Int64, UInt8
+from jaxtyping import Int, Int32, Int64, UInt8
 
 from gptlab.types.records import Flag
 
@@ -109,7 +109,7 @@ def link_graph(
     )
 
 
-def offsets_of(counts: Int64[np.ndarray, "runs"]) -> Int64[np.ndarray, "offsets"]:
+def offsets_of(counts: Int[np.ndarray, "runs"]) -> Int64[np.ndarray, "offsets"]:
     """Where each run begins when runs of these lengths lie back to back, and where the last one ends.
 
     >>> offsets_of(np.array([2, 0, 3])).tolist()

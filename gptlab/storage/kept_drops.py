@@ -29,8 +29,14 @@ def keeping_drops(directory: Path) -> Iterator[None]:
     """
     with watching(Drops(onward=observer())) as drops:
         yield
+    write_drops(directory, drops)
+
+
+def write_drops(directory: Path, drops: Drops) -> None:
+    """Write down drops that are known, for `tell_drops`."""
     told = {reason: [count, drops.examples[reason]] for reason, count in drops.counts.items()}
-    (directory / DROPS).write_text(pretty_json(told), encoding="utf-8")
+    # Half a surrogate pair, which has no UTF-8, becomes its own JSON escape.
+    (directory / DROPS).write_bytes(pretty_json(told).encode("utf-8", "backslashreplace"))
 
 
 def tell_drops(directory: Path) -> None:
