@@ -11,6 +11,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 import attrs
 import numpy as np
 
+from gptlab.graph.chance import below, shuffled
 from gptlab.graph.link_graph import FLAGS, LinkGraph, flag_bits
 from gptlab.types.records import Flag
 from gptlab.types.validators import at_least, one_of, satisfies
@@ -33,9 +34,10 @@ class VisitPolicy(Protocol):
         """Documents in the order reached, each once, `root` first."""
 
 
-_are_flags = satisfies(
+are_flags = satisfies(
     lambda flags: set(flags) <= set(FLAGS), f"a frozenset of flags among {sorted(FLAGS)}", "Remove the others."
 )
+"""A validator for sets of flags."""
 
 
 @attrs.frozen
@@ -56,22 +58,21 @@ class Follow:
     max_in_degree: int | None = attrs.field(
         default=None, validator=attrs.validators.optional(at_least(0, "Give None to enter hubs too.")), kw_only=True
     )
-    exclude: frozenset[Flag] = attrs.field(default=frozenset(), validator=_are_flags, kw_only=True)
+    exclude: frozenset[Flag] = attrs.field(default=frozenset(), validator=are_flags, kw_only=True)
     shuffle: bool = attrs.field(default=False, kw_only=True)
 
     def neighbours(self, graph: LinkGraph, document: int, rng: np.random.Generator) -> list[int]:
-        """The documents that can be reached from this one in one step."""
+        """The documents that can be reached from this one in one step; in `both`, those linked both ways twice."""
+        found = [each for each in self.links(graph, document) if self.enters(graph, each)]
+        return shuffled(rng, found) if self.shuffle else found
+
+    def links(self, graph: LinkGraph, document: int) -> list[int]:
+        """The links of this document in the direction followed, those excluded too."""
         found: list[int] = []
         if self.direction != "in":
             found += graph.targets(document).tolist()
         if self.direction != "out":
             found += graph.linkers(document).tolist()
-        if self.direction == "both":
-            found = list(dict.fromkeys(found))
-        if self.max_in_degree is not None or self.exclude:
-            found = [each for each in found if self.enters(graph, each)]
-        if self.shuffle:
-            found = [found[place] for place in rng.permutation(len(found)).tolist()]
         return found
 
     def enters(self, graph: LinkGraph, document: int) -> bool:
@@ -89,14 +90,14 @@ class BreadthFirst:
 
     def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
         """Documents by their distance from the root."""
+        yield root
         seen, queue = {root}, deque([root])
         while queue:
-            document = queue.popleft()
-            yield document
-            for each in self.follow.neighbours(graph, document, rng):
+            for each in self.follow.neighbours(graph, queue.popleft(), rng):
                 if each not in seen:
                     seen.add(each)
                     queue.append(each)
+                    yield each
 
 
 @attrs.frozen
@@ -107,15 +108,16 @@ class DepthFirst:
 
     def visit(self, graph: LinkGraph, root: int, rng: np.random.Generator) -> Iterator[int]:
         """Documents in pre-order."""
-        seen: set[int] = set()
-        stack = [root]
+        yield root
+        seen, stack = {root}, [iter(self.follow.neighbours(graph, root, rng))]
         while stack:
-            document = stack.pop()
-            if document in seen:
-                continue
-            seen.add(document)
-            yield document
-            stack.extend(reversed(self.follow.neighbours(graph, document, rng)))
+            each = next(stack[-1], None)
+            if each is None:
+                stack.pop()
+            elif each not in seen:
+                seen.add(each)
+                yield each
+                stack.append(iter(self.follow.neighbours(graph, each, rng)))
 
 
 @attrs.frozen
@@ -125,6 +127,8 @@ class RandomWalk:
     Args:
         follow: which links.
         restart: the chance of going back to the root before each step. A document without links goes back too.
+            A link to a document that is excluded costs a step and leads nowhere, so that no step, not even one from
+            a document of a million links, looks at more than one of them.
         patience: the walk ends after so many steps in a row that reach nothing new.
 
     Source: random walk with restart, Tong, Faloutsos and Pan, ICDM 2006.
@@ -145,11 +149,14 @@ class RandomWalk:
         while idle < self.patience:
             if rng.random() < self.restart:
                 here = root
-            neighbours = self.follow.neighbours(graph, here, rng)
-            if not neighbours and here == root:
+            links = self.follow.links(graph, here)
+            if not links and here == root:
                 return
-            here = neighbours[rng.integers(len(neighbours))] if neighbours else root
             idle += 1
+            there = links[below(rng, len(links))] if links else root
+            if links and not self.follow.enters(graph, there):
+                continue
+            here = there
             if here not in seen:
                 seen.add(here)
                 idle = 0
@@ -165,7 +172,7 @@ class RandomOrder:
         yield root
         seen = {root}
         while len(seen) < len(graph):
-            document = int(rng.integers(len(graph)))
+            document = below(rng, len(graph))
             if document not in seen:
                 seen.add(document)
                 yield document

@@ -1,26 +1,34 @@
 """From documents to walks: every document is once the root of a walk along links, and walk k can be made alone.
 
 Nothing carries over from one walk to the next: the root is entry k of a seeded order, and all chance in the walk
-comes from a generator seeded by (seed, k). So walks can be made in any order, on any machine, and again.
+comes from a stream found by (seed, k). So walks can be made in any order, on any machine, and again. Where a document
+may come only once, or not too often, epochs are planned ahead, and walk k is an entry of its plan (`graph.routes`).
+
+This is the definition, in Python: a few thousand walks a second. `gptlab.packing.PackedWalks` makes the same rows by
+machine code.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
 
 import attrs
 import numpy as np
-from jaxtyping import Int64
 
-from gptlab.graph.documents import NO_EDGE
+from gptlab.graph.documents import NO_EDGE, Documents
 from gptlab.graph.order import Edge, keep_acyclic, targets_first
-from gptlab.graph.permutation import seeded_permutation
-from gptlab.graph.policies import VisitPolicy
+from gptlab.graph.policies import VisitPolicy, are_flags
+from gptlab.graph.routes import Routes
 from gptlab.graph.split import Split
 from gptlab.graph.table import DocumentTable
+from gptlab.graph.tour import Regime, Tour
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, say, track
+from gptlab.storage import LOCATION
 from gptlab.types import TokenizedDocument, Walk
 from gptlab.types.errors import refusal
-from gptlab.types.validators import at_least, satisfies
+from gptlab.types.records import Flag
+from gptlab.types.validators import at_least, one_of, satisfies
 
 LINK_DROPS = {
     "missing": "link to no document",
@@ -44,9 +52,15 @@ class TraverseLinks:
         budget: tokens that a walk collects; the document that reaches the budget is its last, and `Pack` cuts it.
             Give `Pack`'s `seq_len`.
         fill: go on from another root, drawn at random, when all that can be reached is collected too early.
-        epochs: how many times each document is the root of a walk; each epoch has its own order and chance.
+        epochs: how many times through; each epoch has its own order and chance.
         roots: only documents of this split are roots. All may be reached: this is how held-out documents are
-            read together with the training documents that they link to.
+            read together with the training documents that they link to. In `cover_once` no others are reached.
+        regime: `with_replacement`: each document is once per epoch the root of a walk, and comes into others as links
+            lead there; or `cover_once`: each is in exactly one walk of an epoch. What does not fit whole into the
+            rest of a row then waits for another, and only one longer than a row is cut, as the only one in it.
+        max_repeats: no document is in more than so many walks of an epoch, the one that it is the root of included.
+        exclude: documents with one of these flags come into no walk.
+        cache: where epochs that are planned ahead are kept, in `cover_once` and with a cap on repeats.
     """
 
     policy: VisitPolicy = attrs.field(
@@ -56,74 +70,71 @@ class TraverseLinks:
             "Give BreadthFirst() or another of gptlab.graph.policies.",
         )
     )
-    seed: int = attrs.field(default=0, validator=at_least(0, "Any whole number from 0 on will do."), kw_only=True)
+    seed: int = attrs.field(
+        default=0, validator=at_least(0, "Any whole number of 64 bits will do.", at_most=2**64 - 1), kw_only=True
+    )
     budget: int = attrs.field(default=2048, validator=at_least(1, "Give Pack's seq_len, such as 2048."), kw_only=True)
     fill: bool = attrs.field(default=True, kw_only=True)
     epochs: int = attrs.field(default=1, validator=at_least(1, "One epoch makes one walk per root."), kw_only=True)
     roots: Split | None = attrs.field(default=None, kw_only=True)
+    regime: Regime = attrs.field(
+        default="with_replacement",
+        validator=one_of(get_args(Regime), "Say how often documents may come."),
+        kw_only=True,
+    )
+    max_repeats: int | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(at_least(2, "Give None for no cap; once each is regime='cover_once'.")),
+        kw_only=True,
+    )
+    exclude: frozenset[Flag] = attrs.field(default=frozenset(), validator=are_flags, kw_only=True)
+    cache: Path = attrs.field(default=Path(".gptlab/cache"), metadata=LOCATION, eq=False, kw_only=True)
 
     barrier = True
+
+    def __attrs_post_init__(self) -> None:
+        if self.regime == "cover_once" and self.max_repeats is not None:
+            raise refusal(
+                "TraverseLinks.max_repeats",
+                got=f"{self.max_repeats} with regime='cover_once'",
+                wanted="None, for no document is repeated then",
+                do="Leave it out, or choose regime='with_replacement'.",
+            )
 
     def __call__(self, documents: Iterator[TokenizedDocument]) -> Iterator[Walk]:
         """Yield the walks of all epochs, in order."""
         table = DocumentTable.from_documents(documents)
         if len(table) > 1 and not len(table.graph.out_targets):
             say(f"no document links to another, of {len(table):,}: what is read together is unrelated")
-        roots = self.roots_of(table)
-        for k in track(range(self.epochs * len(roots)), "follow links", total=self.epochs * len(roots), unit="walks"):
-            epoch, place = divmod(k, len(roots))
-            if place == 0:
-                order = roots[seeded_permutation(len(roots), self.seed, epoch)]
-            walk = self._walk(table, int(order[place]), k)
+        routes = self.over(table)
+        for k in track(range(len(routes)), "follow links", total=len(routes), unit="walks"):
+            walk = walk_of(table, routes[k])
             for reason, count in walk.dropped.items():
                 drop(LINK_DROPS[reason], count=count, example=walk.documents[-1].id)
             yield walk
 
     __or__ = then
 
-    def walk(self, table: DocumentTable, k: int) -> Walk:
-        """Walk `k` of all that `__call__` yields, made alone."""
-        roots = self.roots_of(table)
-        if not 0 <= k < self.epochs * len(roots):
-            raise IndexError(f"walk {k} of {self.epochs * len(roots)}")
-        epoch, place = divmod(k, len(roots))
-        return self._walk(table, int(roots[seeded_permutation(len(roots), self.seed, epoch)[place]]), k)
+    def walk(self, documents: Documents, k: int) -> Walk:
+        """Walk `k` of all that `__call__` yields, made alone.
 
-    def roots_of(self, table: DocumentTable) -> Int64[np.ndarray, "roots"]:
-        """The documents that are roots, ascending."""
-        if self.roots is None:
-            return np.arange(len(table))
-        return np.array([number for number, id in enumerate(table.ids) if self.roots.takes(id)], np.int64)
+        Raises:
+            IndexError: there are fewer walks.
+        """
+        return walk_of(documents, self.over(documents)[k])
 
-    def _walk(self, table: DocumentTable, root: int, k: int) -> Walk:
-        rng = np.random.default_rng([self.seed, k])
-        return walk_of(table, self._collect(table, root, rng))
+    def over(self, documents: Documents, *, is_compiled: bool = False) -> Routes:
+        """The walks over these documents, by number, as lists of documents.
 
-    def _collect(self, table: DocumentTable, root: int, rng: np.random.Generator) -> list[int]:
-        """Documents in the order reached, until their tokens reach the budget."""
-        reached: dict[int, None] = {}
-        tokens = 0
-        while True:
-            for document in self.policy.visit(table.graph, root, rng):
-                if document not in reached:
-                    reached[document] = None
-                    tokens += int(table.token_offsets[document + 1] - table.token_offsets[document])
-                    if tokens >= self.budget:
-                        return list(reached)
-            if root not in reached:
-                raise refusal(
-                    f"{type(self.policy).__name__}.visit",
-                    got="documents without the root",
-                    wanted="the root as the first document",
-                    do="Yield the root before anything else.",
-                )
-            if not self.fill or len(reached) == len(table):
-                return list(reached)
-            while root in reached:
-                root = int(rng.integers(len(table)))
+        Args:
+            documents: a table or a store.
+            is_compiled: use machine code for policies that are built in.
+        """
+        tour = Tour(**{field.name: getattr(self, field.name) for field in attrs.fields(Tour)})
+        return Routes(tour, documents, self.cache, is_compiled)
 
 
-def walk_of(table: DocumentTable, reached: list[int]) -> Walk:
+def walk_of(table: Documents, reached: list[int]) -> Walk:
     """The walk over these documents: their links, without those that close cycles, and targets first.
 
     Every link of every document is either an edge or counted in `dropped`, by reason: those of `NO_EDGE`, `budget`

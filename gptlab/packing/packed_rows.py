@@ -18,7 +18,7 @@ from gptlab.pipeline.protocols import HasAxes, PreCached, Source
 from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, keeping_drops, new_directory, tell_drops
 from gptlab.types import PackedSequence
 
-_KIND = "packed-rows-1"  # the number goes up when packing changes, so that old rows are made again
+_KIND = "packed-rows-2"  # the number goes up when packing changes, so that old rows are made again
 
 
 @attrs.frozen

@@ -6,7 +6,18 @@ from collections.abc import Iterator
 import hypothesis.strategies as st
 import numpy as np
 
-from gptlab.graph import BreadthFirst, DepthFirst, DocumentTable, Follow, RandomOrder, RandomWalk
+from gptlab.graph import (
+    BestFirst,
+    BreadthFirst,
+    DepthFirst,
+    DocumentTable,
+    Follow,
+    PageRankPerToken,
+    RandomOrder,
+    RandomWalk,
+    ShortestFirst,
+    Split,
+)
 from gptlab.graph.link_graph import FLAGS
 from gptlab.graph.traverse import walk_of
 from gptlab.types import DocumentId, TokenizedDocument, Walk
@@ -57,7 +68,25 @@ policies = st.one_of(
     st.builds(DepthFirst, follows),
     st.builds(RandomWalk, follows, restart=st.floats(0, 1), patience=st.integers(1, 20)),
     st.just(RandomOrder()),
+    st.builds(
+        BestFirst,
+        follows,
+        score=st.builds(PageRankPerToken, restart=st.floats(0.05, 1), epsilon=st.sampled_from([1e-5, 1e-3, 0.1])),
+    ),
+    st.builds(ShortestFirst, follows),
 )
+regimes = st.sampled_from([{}, {"regime": "cover_once"}, {"max_repeats": 2}, {"max_repeats": 5}])
+tours = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**64 - 1),
+        "budget": st.integers(1, 60),
+        "fill": st.booleans(),
+        "epochs": st.integers(1, 2),
+        "roots": st.none() | st.builds(Split, st.just("train"), st.just(0.4)),
+        "exclude": st.sampled_from([frozenset(), frozenset({"list"}), frozenset(FLAGS)]),
+    }
+)
+"""Settings of `TraverseLinks`, apart from its regime."""
 
 
 @st.composite

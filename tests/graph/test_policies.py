@@ -33,7 +33,7 @@ def neighbours_by_definition(follow, graph, number):
     if follow.direction in ("out", "both"):
         found += graph.targets(number).tolist()
     if follow.direction in ("in", "both"):
-        found += [each for each in graph.linkers(number).tolist() if each not in found]
+        found += graph.linkers(number).tolist()
     is_small = [follow.max_in_degree is None or len(graph.linkers(each)) <= follow.max_in_degree for each in found]
     bits = sum(1 << bit for bit, flag in enumerate(("disambiguation", "list")) if flag in follow.exclude)
     return [each for each, small in zip(found, is_small, strict=True) if small and not graph.flags[each] & bits]

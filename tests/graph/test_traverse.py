@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlab.graph import BreadthFirst, DepthFirst, DocumentTable, RandomOrder, Split, TraverseLinks, walk_of
+from gptlab.graph.chance import chance_of
 from gptlab.graph.permutation import seeded_permutation
 from gptlab.pipeline import Drops, watching
 
@@ -88,7 +89,7 @@ def test_without_fill_a_walk_ends_where_its_policy_ends(documents, policy):
     stage = TraverseLinks(policy, budget=10_000, fill=False)
     for k, walk in enumerate(stage(iter(documents))):
         root = table.numbers[root_of(walk).id]
-        alone = list(policy.visit(table.graph, root, np.random.default_rng([0, k])))
+        alone = list(policy.visit(table.graph, root, chance_of(0, k)))
         assert [table.numbers[walk.documents[place].id] for place in np.argsort(walk.visited)] == alone
 
 
