@@ -17,8 +17,10 @@ from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
 from gptlab.experiment.recipe_file import recipe_text, root_file, root_recipe
 from gptlab.experiment.report import write_report
+from gptlab.experiment.report_comparison import write_comparison
 from gptlab.experiment.restore import Restored, restore
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
+from gptlab.experiment.saved_parts import load_saved, reuse_part
 from gptlab.experiment.session import Session, make_console, running
 from gptlab.experiment.summary import summarize
 from gptlab.experiment.tables import (
@@ -65,6 +67,7 @@ __all__ = [
     "figures_table",
     "latest_unfinished",
     "load_from_dir",
+    "load_saved",
     "main",
     "make_console",
     "make_logger",
@@ -77,6 +80,7 @@ __all__ = [
     "read_metrics",
     "recipe_text",
     "restore",
+    "reuse_part",
     "root_file",
     "root_recipe",
     "run",
@@ -86,6 +90,7 @@ __all__ = [
     "settings_table",
     "show",
     "summarize",
+    "write_comparison",
     "write_report",
 ]
 

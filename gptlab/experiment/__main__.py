@@ -1,6 +1,6 @@
-"""`python -m gptlab.experiment list|show|compare|report`: what runs there are, what one did, how several differ.
+"""`python -m gptlab.experiment list|show|compare|plot|report|restore|clean`: what runs there are, and more.
 
-Reading only, but for `report`, which makes a run's page again. Nothing here imports torch, so it answers at once.
+Nothing here imports torch, so it answers at once. Only `clean` removes anything, after it has said what and asked.
 """
 
 import argparse
@@ -11,15 +11,21 @@ from typing import Any
 
 from rich.console import Console
 
+from gptlab.experiment.clean import removable, remove
 from gptlab.experiment.cli import report as explain
 from gptlab.experiment.compare import differences_table, last_figures, runs_table
 from gptlab.experiment.errors import ExperimentError
+from gptlab.experiment.finding import find
+from gptlab.experiment.leaderboard_rows import LEADERBOARDS
 from gptlab.experiment.plot_losses import plot_losses
 from gptlab.experiment.report import write_report
-from gptlab.experiment.run_directory import RunDirectory, runs
+from gptlab.experiment.report_comparison import write_comparison
+from gptlab.experiment.restore import restore
+from gptlab.experiment.run_directory import runs
 from gptlab.experiment.session import make_console
 from gptlab.experiment.summary import flat
 from gptlab.experiment.tables import figures_table, places_table, settings_table
+from gptlab.experiment.text import size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answer: Callable[[argparse.Namespace, Console], None] = chosen.answer
     try:
         answer(chosen, make_console())
-    except (ExperimentError, OSError) as error:
+    except (ValueError, OSError) as error:
         return explain(error, debug=False)
     return 0
 
@@ -69,30 +75,56 @@ def compare_runs(chosen: argparse.Namespace, console: Console) -> None:
         console.print(f"loss curves: {chosen.plot}", soft_wrap=True)
 
 
-def report_run(chosen: argparse.Namespace, console: Console) -> None:
-    """Write report.html of one run again."""
-    console.print(str(write_report(find(chosen.root, chosen.run))), soft_wrap=True)
+def report_runs(chosen: argparse.Namespace, console: Console) -> None:
+    """Write report.html of one run again, or one page that compares several."""
+    found = [find(chosen.root, name) for name in chosen.runs]
+    if len(found) == 1 and chosen.out is None:
+        console.print(str(write_report(found[0], leaderboards=chosen.leaderboards)), soft_wrap=True)
+        return
+    out = chosen.out if chosen.out is not None else chosen.root / "comparison.html"
+    console.print(str(write_comparison(found, out, leaderboards=chosen.leaderboards)), soft_wrap=True)
 
 
-def find(root: Path, name: str) -> RunDirectory:
-    """A run by its path, its name, the beginning of its name, or `last`.
+def plot_runs(chosen: argparse.Namespace, console: Console) -> None:
+    """The loss curves of one run or of several in one PNG."""
+    found = [find(chosen.root, name) for name in chosen.runs]
+    out = chosen.out if chosen.out is not None else chosen.root / "losses.png"
+    metrics = found[0].metrics if len(found) == 1 else {run.name: run.metrics for run in found}
+    console.print(str(plot_losses(metrics, out)), soft_wrap=True)
 
-    Raises:
-        ExperimentError: there is none, or more than one.
-    """
-    if (Path(name) / "recipe.txt").is_file():
-        return RunDirectory.look(Path(name))
-    known = runs(root)
-    found = known[-1:] if name == "last" else [run for run in known if run.name == name]
-    found = found or [run for run in known if run.name.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    raise ExperimentError(
-        f"the run {name!r}",
-        got=f"{len(found)} runs of that name in {root}" + "".join(f"\n{run.name}" for run in found[:10]),
-        wanted="one",
-        do="See them with: python -m gptlab.experiment list",
-    )
+
+def restore_run(chosen: argparse.Namespace, console: Console) -> None:
+    """A folder in which a run starts again: its commit, its patch, its recipe, its command."""
+    run = find(chosen.root, chosen.run)
+    into = chosen.into if chosen.into is not None else Path(f"restored_{run.name}")
+    again = restore(run, into, repositories=chosen.repository)
+    for note in again.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(f"Start it with:\n{again.command}", soft_wrap=True)
+
+
+def clean_runs(chosen: argparse.Namespace, console: Console) -> None:
+    """Remove runs that left nothing; it lists them and asks. Trained models only with --finished."""
+    found = [find(chosen.root, name) for name in chosen.runs] if chosen.runs else runs(chosen.root)
+    going = removable(found, finished=chosen.finished, resumable=chosen.resumable)
+    for each in going:
+        console.print(str(each), soft_wrap=True)
+    if not going:
+        console.print("Nothing to remove: each has a model (--finished) or a checkpoint (--resumable), or works.")
+        return
+    total = f"{len(going)} runs, {size(sum(each.bytes for each in going))}"
+    if not chosen.yes:
+        if not sys.stdin.isatty():
+            raise ExperimentError(
+                f"clean {chosen.root}",
+                got=f"nobody to ask about {total}",
+                wanted="a yes",
+                do="Say --yes, if that is what should go; nothing was touched.",
+            )
+        if console.input(f"Remove {total}? [y/N] ").strip().lower() not in ("y", "yes"):
+            console.print("Nothing was touched.")
+            return
+    console.print(f"Removed {len(remove(going))} runs.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     # Every command takes --root after its name, where people write it.
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--root", type=Path, default=Path("experiments"), help="folder of the runs (experiments)")
-    commands = parser.add_subparsers(required=True, metavar="list|show|compare|report")
+    commands = parser.add_subparsers(required=True, metavar="list|show|compare|plot|report|restore|clean")
 
     def add(name: str, answer: Callable[[argparse.Namespace, Console], None]) -> Any:
         text = (answer.__doc__ or "").strip().splitlines()[0]
@@ -108,12 +140,28 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(answer=answer)
         return command
 
+    one, several = "path, name, beginning of a name, or `last`", "paths, names, beginnings of names, or `last`"
     add("list", list_runs)
-    add("show", show_run).add_argument("run", help="path, name, beginning of a name, or `last`")
+    add("show", show_run).add_argument("run", help=one)
     compare = add("compare", compare_runs)
-    compare.add_argument("runs", nargs="+", help="paths, names, beginnings of names, or `last`")
+    compare.add_argument("runs", nargs="+", help=several)
     compare.add_argument("--plot", type=Path, help="write the loss curves into this PNG")
-    add("report", report_run).add_argument("run", help="path, name, beginning of a name, or `last`")
+    plot = add("plot", plot_runs)
+    plot.add_argument("runs", nargs="+", help=several)
+    plot.add_argument("--out", type=Path, help="the PNG (losses.png beside the runs)")
+    report = add("report", report_runs)
+    report.add_argument("runs", nargs="+", help=several)
+    report.add_argument("--out", type=Path, help="the page (report.html of the run, comparison.html of several)")
+    report.add_argument("--leaderboards", type=Path, default=LEADERBOARDS, help=f"folder of CSV ({LEADERBOARDS})")
+    again = add("restore", restore_run)
+    again.add_argument("run", help=one)
+    again.add_argument("--into", type=Path, help="the new folder (restored_RUN)")
+    again.add_argument("--repository", type=Path, action="append", default=[], help="a clone that has the commit")
+    clean = add("clean", clean_runs)
+    clean.add_argument("runs", nargs="*", help=f"{several}; all of them when none is named")
+    clean.add_argument("--finished", action="store_true", help="trained models as well")
+    clean.add_argument("--resumable", action="store_true", help="runs with a checkpoint as well")
+    clean.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
 

@@ -63,10 +63,15 @@ def differences_table(found: Sequence[RunDirectory]) -> Table:
     for name, values in differing_settings(found).items():
         table.add_row(_text(name), *(_text(_word(value)) for value in values))
     table.add_section()
-    ends = [last_figures(run) | _benchmarks(run) for run in found]
+    ends = [ending(run) for run in found]
     for name in dict.fromkeys(name for end in ends for name in end):
         table.add_row(_text(name.replace("_", " ")), *(_text(figure(end.get(name))) for end in ends))
     return table
+
+
+def ending(run: RunDirectory) -> dict[str, Any]:
+    """The last figures of training and the figures of the benchmarks, by name."""
+    return last_figures(run) | _benchmarks(run)
 
 
 def _benchmarks(run: RunDirectory) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gptlab.experiment.console import ConsoleObserver
 from gptlab.experiment.logger import capturing, close_logger, make_logger
 from gptlab.experiment.ranks import rank_from_environment
 from gptlab.experiment.run_directory import RunDirectory
+from gptlab.experiment.using import in_use
 from gptlab.pipeline.observe import watching
 
 
@@ -48,7 +49,7 @@ def running(run: RunDirectory, console: Console | None = None, *, go_on: str = "
     logger = make_logger(run.path, rank, shared)
     observer = ConsoleObserver(logger, shared)
     try:
-        with capturing(logger), observer, watching(observer):
+        with in_use(run.path), capturing(logger), observer, watching(observer):
             yield Session(run=run, logger=logger, observer=observer, console=shared)
     except (Exception, KeyboardInterrupt) as error:
         how = "Go on" if isinstance(error, KeyboardInterrupt) else "Go on when that is mended"
