@@ -1,6 +1,7 @@
 """DAGSeq2DAGSeq on Wikipedia: documents are read together with the documents that they link to.
 
 python -m recipes.dagseq_wiki                              an embedded wiki, made on the spot
+python -m recipes.dagseq_wiki --wiki simplewiki            a Wikipedia, downloaded once
 python -m recipes.dagseq_wiki --dump enwiki.xml.bz2        any MediaWiki export
 python -m recipes.dagseq_wiki --markdown my-notes          a folder of Markdown
 """
@@ -29,10 +30,18 @@ from gptlab.graph import BreadthFirst, DepthFirst, RandomOrder, RandomWalk, Spli
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
 from gptlab.pipeline import pipeline
-from gptlab.sources import ArticleFolder, LinkedFacts, LinkedFactsWiki, MarkdownFolder, WikipediaDump
+from gptlab.pipeline.protocols import Source
+from gptlab.sources import (
+    ArticleFolder,
+    LinkedFacts,
+    LinkedFactsWiki,
+    MarkdownFolder,
+    WikipediaDownload,
+    WikipediaDump,
+)
 from gptlab.tokenizers import LearnedBPE, Tokenize, Truncate
 from gptlab.training import TrainerConfig
-from gptlab.types import Batch
+from gptlab.types import Batch, Document
 
 POLICIES: Mapping[str, VisitPolicy] = {
     "breadth_first": BreadthFirst(),
@@ -47,9 +56,11 @@ class Settings:
     """Train a transformer whose documents may attend to the documents that they link to.
 
     Attributes:
+        wiki: a Wikimedia wiki by the name of its database, such as simplewiki; its newest dump is downloaded once.
+        contact: an address at which Wikimedia can reach you; needed for the first download, then remembered.
         dump: a MediaWiki XML export, plain or packed as .bz2, .gz or .xz.
         markdown: a folder of Markdown files with links, such as an Obsidian vault.
-        pages: of the embedded wiki, which is used when neither is given.
+        pages: of the embedded wiki, which is used when none of these is given.
         seed: of everything that is drawn: wiki, walks, order of rows, weights.
         held_out: share of the documents that is kept from training.
         traversal: how links are followed from each document.
@@ -59,6 +70,8 @@ class Settings:
         cache: where prepared data is kept and found again.
     """
 
+    wiki: str | None = None
+    contact: str | None = None
     dump: Path | None = None
     markdown: Path | None = None
     pages: int = 6000
@@ -77,15 +90,19 @@ class Settings:
 
 def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
     """The data path from source to model, and what is measured at its end."""
-    if settings.dump is not None and settings.markdown is not None:
-        raise ExperimentError("--dump and --markdown", got="both", wanted="one of them", do="Leave one out.")
-    wiki = LinkedFactsWiki(pages=settings.pages, seed=settings.seed, cache=settings.cache)
-    if settings.dump is not None:
-        articles = ArticleFolder(WikipediaDump(path=settings.dump, cache=settings.cache), cache=settings.cache)
+    given = [name for name in ("wiki", "dump", "markdown") if getattr(settings, name) is not None]
+    if len(given) > 1:
+        where = " and ".join(f"--{name}" for name in given)
+        raise ExperimentError(where, got=f"{len(given)} sources", wanted="one of them", do="Leave the others out.")
+    invented = LinkedFactsWiki(pages=settings.pages, seed=settings.seed, cache=settings.cache)
+    documents: Source[Document] = invented
+    if settings.wiki is not None:
+        documents = WikipediaDownload(wiki=settings.wiki, contact=settings.contact, cache=settings.cache)
+    elif settings.dump is not None:
+        documents = WikipediaDump(path=settings.dump, cache=settings.cache)
     elif settings.markdown is not None:
-        articles = ArticleFolder(MarkdownFolder(settings.markdown), cache=settings.cache)
-    else:
-        articles = ArticleFolder(wiki, cache=settings.cache)
+        documents = MarkdownFolder(settings.markdown)
+    articles = ArticleFolder(documents, cache=settings.cache)
 
     train, held_out = Split("train", settings.held_out), Split("held_out", settings.held_out)
     tokenizer = LearnedBPE(
@@ -112,8 +129,10 @@ def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
         Evaluation(name="held-out documents", benchmark=HeldOutLoss(tokenizer=tokenizer), data=held_out_batches),
         Evaluation(name="tokens after a link", benchmark=LinkGain(), data=held_out_rows),
     ]
-    if settings.dump is None and settings.markdown is None:
-        facts = RestatedFacts(facts=LinkedFacts(wiki), documents=pipeline(articles, held_out), tokenizer=tokenizer)
+    if not given:
+        facts = RestatedFacts(
+            facts=LinkedFacts(invented), documents=pipeline(articles, held_out), tokenizer=tokenizer
+        )
         evaluations.append(
             Evaluation(name="facts that only the linked document tells", benchmark=facts, data=held_out_rows)
         )

@@ -6,7 +6,7 @@ from gptlab.sources.linked_facts import Fact, LinkedFacts, LinkedFactsWiki
 from gptlab.sources.markdown import MarkdownFolder
 from gptlab.sources.python_packages import PythonPackages
 from gptlab.sources.text_files import PythonDocumentation, TextFiles
-from gptlab.sources.wikipedia import WikipediaDump
+from gptlab.sources.wikipedia import WikipediaDownload, WikipediaDump
 
 __all__ = [
     "ArticleFolder",
@@ -18,5 +18,6 @@ __all__ = [
     "PythonPackages",
     "SourceError",
     "TextFiles",
+    "WikipediaDownload",
     "WikipediaDump",
 ]

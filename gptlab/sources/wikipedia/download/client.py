@@ -54,7 +54,7 @@ class Refused(Exception):  # noqa: N818 - as above
     def __init__(self, reason: str, status: int = 0, headers: email.message.Message | None = None) -> None:
         super().__init__(reason)
         self.status = status
-        self.headers = headers
+        self.headers = email.message.Message() if headers is None else headers
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -165,7 +165,7 @@ class _Landing:
             if refused.status != 416:
                 raise
             self.knows_ranges = False
-            if (refused.headers or {}).get("Content-Range", "").strip() == f"bytes */{have}":
+            if str(refused.headers.get("Content-Range", "")).strip() == f"bytes */{have}":
                 return True
             raise Transient(str(refused)) from None
 

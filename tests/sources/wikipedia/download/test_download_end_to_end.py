@@ -27,6 +27,8 @@ from loopback_dumps import (
 )
 from rich.console import Console
 
+from gptlab.experiment import ExperimentError
+from gptlab.models import DagTransformerConfig
 from gptlab.pipeline import pipeline
 from gptlab.pipeline.observe import Drops, watching
 from gptlab.sources import ArticleFolder, SourceError
@@ -35,6 +37,7 @@ from gptlab.sources.wikipedia.download.__main__ import INTERRUPTED, main
 from gptlab.sources.wikipedia.download.shown import Shown
 from gptlab.storage import fingerprint, from_config, to_config
 from gptlab.types import Document
+from recipes.dagseq_wiki import Settings, recipe
 
 DATE, DASHED = "20261101", "2026-11-01"
 
@@ -345,3 +348,17 @@ def test_content_hash_is_of_all_shards(server: DumpServer, tmp_path: Path) -> No
     wanted.pre_cache()
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in wanted.paths]
     assert digests == [file.digest for file in wanted.release.files]
+
+
+def test_the_recipe_takes_a_wiki_by_its_name(server: DumpServer, tmp_path: Path) -> None:
+    """Downloaded from loopback, then found on disk: the recipe knows no other origin than Wikimedia's."""
+    pages = [page(n, f"Tea {n}", f"Tea {n} is better than [[Tea {n * 7 % 60}]]. " * 5) for n in range(60)]
+    dump, _ = multistream(head("0.11"), pages)
+    put_multistream(server, "teawiki", DATE, {multistream_name("teawiki", DATE): dump})
+    download(server, tmp_path).pre_cache()
+    server.requests.clear()
+    small = DagTransformerConfig(layers=1, width=16, heads=2, vocab_size=300, max_seq_len=64)
+    made = recipe(Settings(wiki="teawiki", cache=tmp_path, batch_size=2, model=small))
+    assert next(made.data.get_data_generator()).tokens.shape == (2, 64) and not server.requests
+    with pytest.raises(ExperimentError, match="--wiki and --dump"):
+        recipe(Settings(wiki="teawiki", dump=tmp_path))
