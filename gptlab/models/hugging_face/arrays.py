@@ -133,7 +133,7 @@ def _indexed(directory: Path) -> dict[str, Path]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, json.JSONDecodeError) as error:
         raise refusal(

@@ -127,7 +127,7 @@ def _number(value: object) -> str:
 
 
 def _table(head: tuple[str, str], rows: Mapping[str, object]) -> str:
-    lines = [f"| {head[0]} | {head[1]} |", "|---|---|"]
+    lines = [f"| {_cell(head[0])} | {_cell(head[1])} |", "|---|---|"]
     lines += [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items()]
     return "\n".join(lines) + "\n"
 

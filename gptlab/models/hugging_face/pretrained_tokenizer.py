@@ -159,7 +159,7 @@ def _built(text: str, where: object) -> tokenizers.Tokenizer:
         )
     encoder.no_truncation()
     encoder.no_padding()
-    encoder.normalizer = None  # type: ignore[assignment]
+    encoder.normalizer = None
     encoder.encode_special_tokens = True
     return encoder
 

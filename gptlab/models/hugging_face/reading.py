@@ -170,7 +170,7 @@ def _check_shapes(network: nn.Module, slots: Mapping[str, Slot], stored: StoredA
 
 
 @torch.no_grad()
-def _fill(network: nn.Module, slots: Mapping[str, Slot], stored: StoredArrays, cfg: DagTransformerConfig) -> None:
+def _fill(network: Transformer, slots: Mapping[str, Slot], stored: StoredArrays, cfg: DagTransformerConfig) -> None:
     if cfg.tied_embeddings:
         network.unembedding.weight = network.embedding.weight  # being made anew has parted them
     parameters = dict(network.named_parameters())

@@ -7,7 +7,7 @@ float32 unless asked otherwise, in shards where they are large: an upload that i
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -27,7 +27,9 @@ from gptlab.storage import new_directory, pretty_json
 from gptlab.tokenizers import ByteLevelBPE
 from gptlab.types.errors import refusal
 
-Dtype = Literal["float32", "bfloat16", "float16"]
+DTYPES = ("float32", "bfloat16", "float16")
+"""Of weights on disk."""
+
 SHARD_BYTES = 2 << 30
 """Of one file of weights, at most (and at least one array)."""
 
@@ -40,7 +42,7 @@ def save_pretrained_dir(
     run: Path | None = None,
     card: Card | None = None,
     family: str | None = None,
-    dtype: Dtype = "float32",
+    dtype: str = "float32",
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
     """Write `config.json`, weights, tokenizer and model card into a new directory, as a whole.
@@ -52,7 +54,7 @@ def save_pretrained_dir(
         run: its run directory, whose figures the card shows.
         card: what only you know: licence, data.
         family: `llama`, `qwen3` or `gpt2`; None for the first that can hold it.
-        dtype: of the weights on disk.
+        dtype: of the weights on disk: `float32`, `bfloat16` or `float16`.
         shard_bytes: of one file of weights, at most.
 
     Returns:
@@ -86,7 +88,7 @@ def save_pretrained_dir(
 
 
 def settings_of(
-    cfg: DagTransformerConfig, family: Family, *, dtype: Dtype = "float32", end_of_text: int | None = None
+    cfg: DagTransformerConfig, family: Family, *, dtype: str = "float32", end_of_text: int | None = None
 ) -> dict[str, Any]:
     """The content of `config.json`."""
     return {
@@ -107,10 +109,8 @@ def settings_of(
 
 
 def _check(cfg: DagTransformerConfig, tokenizer: Tokenizer | None, dtype: str, shard_bytes: int) -> None:
-    if dtype not in get_args(Dtype):
-        raise refusal(
-            "save_pretrained_dir", got=f"dtype {dtype!r}", wanted=", ".join(get_args(Dtype)), do="Choose one."
-        )
+    if dtype not in DTYPES:
+        raise refusal("save_pretrained_dir", got=f"dtype {dtype!r}", wanted=", ".join(DTYPES), do="Choose one.")
     if shard_bytes < 1:
         raise refusal(
             "save_pretrained_dir", got=f"shards of {shard_bytes} bytes", wanted="1 or more", do="Leave it out."
@@ -135,7 +135,7 @@ def _tokenizer_files(tokenizer: PretrainedTokenizer | ByteLevelBPE, cfg: DagTran
     return {DEFINITION: tokenizer_json(tokenizer), CONFIG: pretty_json(tokenizer_config(cfg.max_seq_len))}
 
 
-def _write_weights(model: DagTransformer, family: Family, directory: Path, dtype: Dtype, shard_bytes: int) -> None:
+def _write_weights(model: DagTransformer, family: Family, directory: Path, dtype: str, shard_bytes: int) -> None:
     """One file, or shards with an index; one shard is in memory at a time beside the model."""
     parameters = dict(model.network.named_parameters())
     kind = getattr(torch, dtype)

@@ -136,7 +136,7 @@ def test_the_test_can_fail(family: str, tmp_path: Path) -> None:
 def test_half_precision_on_disk_is_read_into_float32(dtype: str, tmp_path: Path) -> None:
     cfg = DagTransformerConfig(layers=1, width=16, vocab_size=61, heads=2, **family_settings("qwen3"))
     model = randomised(cfg, 0)
-    directory = save_pretrained_dir(model, tmp_path / "model", dtype=dtype)  # type: ignore[arg-type]
+    directory = save_pretrained_dir(model, tmp_path / "model", dtype=dtype)
     loaded = transformers.AutoModelForCausalLM.from_pretrained(directory)
     assert str(loaded.dtype) == f"torch.{dtype}"
     back = from_pretrained_dir(directory, mask=MaskSpec("causal"))
