@@ -182,14 +182,11 @@ class Client:
         """Wait before asking again: as long as the server asked for, at least twice as long each time.
 
         Raises:
-            SourceError: the server asks for more patience than a run has.
+            Refused: the server asks for more patience than a run has.
         """
-        seconds = max(self.backoff * 2 ** (failures - 1), asked or 0.0)
         if asked is not None and asked > LONGEST_WAIT:
-            got = f"{reason}, and the wish to be left alone for {asked:.0f} s"
-            do = "Start the same command again after that time: it goes on where it is."
-            raise SourceError(url, got=got, wanted=f"an answer within {LONGEST_WAIT:.0f} s", do=do)
-        seconds = min(seconds, LONGEST_WAIT)
+            raise Refused(f"{reason}, and the wish to be left alone for {asked:.0f} s")
+        seconds = min(max(self.backoff * 2 ** (failures - 1), asked or 0.0), LONGEST_WAIT)
         say(f"{url}: {reason}; asked again in {seconds:.3g} s")
         (self.sleep or self.stopped.wait)(seconds)
 
@@ -223,6 +220,8 @@ class Client:
                 chunk = response.read1(CHUNK)
             if not chunk:
                 return
+            if self.stopped.is_set():
+                break
             yield chunk
             heard += len(chunk)
             if (now := time.monotonic()) - since > self.patience:

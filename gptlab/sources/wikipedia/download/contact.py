@@ -33,7 +33,6 @@ def known_contact(given: str | None, folder: Path) -> str:
     kept = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
     if given is not None:
         if given != kept:
-            folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, given + "\n")
         return given
     if not is_contact(kept):

@@ -44,15 +44,18 @@ def fetch_all(
         with guard:
             note(file, folder)
 
-    with ThreadPoolExecutor(connections) as pool:
-        futures = [pool.submit(contextvars.copy_context().run, fetch, file) for file in files]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        finally:
-            client.stopped.set()
-            for future in futures:
-                future.cancel()
+    pool = ThreadPoolExecutor(connections)
+    is_interrupted = False
+    try:
+        for future in as_completed([pool.submit(contextvars.copy_context().run, fetch, file) for file in files]):
+            future.result()
+    except KeyboardInterrupt:
+        is_interrupted = True
+        raise
+    finally:
+        client.stopped.set()
+        # A thread may wait for a silent server as long as its patience; Ctrl-C has none. Stopped, it writes no more.
+        pool.shutdown(wait=not is_interrupted, cancel_futures=True)
     gauge.end()
 
 

@@ -7,6 +7,7 @@ again when it is right.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import shutil
@@ -14,19 +15,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gptlab.pipeline.observe import progress, say
+from gptlab.pipeline.observe import say
 from gptlab.sources.errors import SourceError
 from gptlab.sources.wikipedia.download.layouts import LAYOUTS
 from gptlab.sources.wikipedia.download.release import Layout, Release, RemoteFile
 from gptlab.sources.wikipedia.download.transfer import is_right, part_of, size_of
 from gptlab.storage import StorageError, from_config, pretty_json, to_config, write_atomically
+from gptlab.storage.errors import disk_error
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""Some network disks have none; then nobody waits."""
 CHOSEN, VERIFIED = "release.json", "verified.json"
 
 
 def keep(release: Release, folder: Path) -> None:
     """Note what was chosen."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / CHOSEN, pretty_json(to_config(release)))
 
 
@@ -57,8 +60,7 @@ def missing(release: Release, folder: Path) -> list[RemoteFile]:
         path = folder / file.name
         state = _state(path)
         if state is not None and state != _verified(folder).get(file.name):
-            task, total = f"verify {file.name}", path.stat().st_size
-            if is_right(path, file, lambda done, task=task, total=total: progress(task, done, total, "bytes")):  # type: ignore[misc]
+            if is_right(path, file):
                 note(file, folder)
             else:
                 say(f"{path} is not what the origin has: fetched again")
@@ -97,14 +99,25 @@ def alone(folder: Path) -> Iterator[None]:
     """Hold the lock of a cache: whoever else downloads into it waits, so the connections never add up.
 
     The kernel lets it go when the process dies, however it dies.
+
+    Raises:
+        StorageError: the folder cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise disk_error(path, error) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say(f"another process is downloading to {folder}; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise disk_error(path, error) from error
         yield
 
 

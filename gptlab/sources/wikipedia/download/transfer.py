@@ -15,7 +15,7 @@ from pathlib import Path
 
 import attrs
 
-from gptlab.pipeline.observe import say
+from gptlab.pipeline.observe import progress, say
 from gptlab.sources.errors import SourceError
 from gptlab.sources.wikipedia.download.client import Answer, Client, Refused, Transient
 from gptlab.sources.wikipedia.download.release import RemoteFile
@@ -23,6 +23,10 @@ from gptlab.storage.errors import disk_error
 
 WORTHWHILE = 1 << 20
 """Bytes after which an attempt that broke off counts as none: a long download may break off any number of times."""
+MIRROR_ATTEMPTS = 3
+"""How often a mirror that fails is asked again; there is another server to go to."""
+TELL_BYTES = 1 << 26
+"""Bytes hashed between two reports of progress: a tenth of a second."""
 _BLOCK = 1 << 20
 Report = Callable[[int], None]
 """Told how many bytes of a file are there."""
@@ -89,7 +93,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def is_right(path: Path, file: RemoteFile, report: Report = lambda done: None) -> bool:
+def is_right(path: Path, file: RemoteFile) -> bool:
     """Whether what is at `path` has the file's hash; reads all of it, unless its size tells already."""
     if file.size is not None and size_of(path) != file.size:
         return False
@@ -99,7 +103,10 @@ def is_right(path: Path, file: RemoteFile, report: Report = lambda done: None) -
         while block := bytes_on_disk.read(_BLOCK):
             digest.update(block)
             done += len(block)
-            report(done)
+            if done % TELL_BYTES == 0:
+                progress(f"verify {file.name}", done, size_of(path), "bytes")
+    if done > TELL_BYTES:
+        progress(f"verify {file.name}", done, done, "bytes")
     return digest.hexdigest() == file.digest
 
 
@@ -127,6 +134,7 @@ class _Landing:
     def complete(self) -> str:
         """Until the part has the file's hash: then an empty string, else why the server was given up."""
         failures = 0
+        attempts = self.client.attempts if self.is_last else min(self.client.attempts, MIRROR_ATTEMPTS)
         while True:
             have, wait = size_of(self.part), None
             try:
@@ -143,10 +151,13 @@ class _Landing:
             if self.client.stopped.is_set():
                 return reason
             failures = 0 if size_of(self.part) - have >= WORTHWHILE else failures + 1
-            if failures >= self.client.attempts:
+            if failures >= attempts:
                 return f"{reason} ({failures} times)"
             if failures:
-                self.client.pause(failures, wait, self.url, reason)
+                try:
+                    self.client.pause(failures, wait, self.url, reason)
+                except Refused as refused:
+                    return str(refused)
 
     def _is_whole(self, have: int) -> bool:
         """Whether the part is as long as the file, after one request where it was not."""

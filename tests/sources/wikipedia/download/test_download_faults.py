@@ -105,17 +105,22 @@ def test_what_is_on_disk_is_never_fetched_again(server: DumpServer, tmp_path: Pa
     assert not server.requests
 
 
-def test_a_file_touched_or_put_there_by_hand_is_hashed_and_not_fetched(server: DumpServer, tmp_path: Path) -> None:
+def test_a_file_touched_or_put_there_by_hand_is_hashed_and_not_fetched(
+    server: DumpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     download(server, tmp_path).pre_cache()
     os.utime(file_of(tmp_path), ns=(1, 1))
     (file_of(tmp_path).parent / "verified.json").unlink()
     server.requests.clear()
+    monkeypatch.setattr(transfer, "_BLOCK", 100_000)
+    monkeypatch.setattr(transfer, "TELL_BYTES", 200_000)
     heard = Heard()
     with watching(heard):
         download(server, tmp_path).pre_cache()
-    assert not server.requests and heard.reports[-1][0] == f"verify {NAME}"
-    download(server, tmp_path).pre_cache()
-    assert len(heard.reports) == 1
+        download(server, tmp_path).pre_cache()  # now it is known again
+    assert not server.requests
+    told = [(f"verify {NAME}", done, len(DATA), "bytes") for done in (200_000, 400_000, 600_000, 600_000)]
+    assert heard.reports == told
 
 
 @pytest.mark.parametrize("damaged", [DATA[:-1] + b"?", DATA[:1000], DATA + b"?", b""])
@@ -305,6 +310,21 @@ class TestMirrors:
         download(server, tmp_path, mirrors=(mirror.address,)).pre_cache()
         assert is_whole(tmp_path) and [h.get("Range") for h in server.asked(PATH)] == ["bytes=300000-", None]
 
+    def test_a_mirror_that_wants_to_be_left_alone_is(
+        self, server: DumpServer, mirror: DumpServer, tmp_path: Path
+    ) -> None:
+        mirror.fail(PATH, says(503, Retry_After="86400"))
+        download(server, tmp_path, mirrors=(mirror.address,)).pre_cache()
+        assert is_whole(tmp_path) and len(mirror.requests) == 1
+
+    def test_a_mirror_is_not_asked_as_often_as_the_origin(
+        self, server: DumpServer, mirror: DumpServer, tmp_path: Path
+    ) -> None:
+        mirror.fail(PATH, *[says(503)] * 9)
+        server.fail(PATH, *[says(503)] * 5)
+        download(server, tmp_path, mirrors=(mirror.address,), attempts=6).pre_cache()
+        assert len(mirror.requests) == transfer.MIRROR_ATTEMPTS and len(server.asked(PATH)) == 6
+
     def test_when_all_fail_each_is_named(self, server: DumpServer, mirror: DumpServer, tmp_path: Path) -> None:
         server.fail(PATH, says(403))
         with pytest.raises(SourceError) as caught:
@@ -361,6 +381,12 @@ class TestDisk:
         monkeypatch.setenv("no_proxy", "*")
         download(server, tmp_path).pre_cache()
         assert is_whole(tmp_path) and server.asked(PATH)[-1]["Range"] == "bytes=300000-"
+
+    def test_a_cache_that_cannot_be_written_is_an_error(self, server: DumpServer, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(StorageError, match=r"Not a directory|File exists"):
+            download(server, tmp_path / "file").pre_cache()
+        assert not server.requests
 
 
 SHARDS = {f"p{k}01p{k + 1}00": random.Random(k).randbytes(150_000) for k in range(6)}

@@ -62,7 +62,7 @@ class TestDates:
             f"{SHA1}  teawiki-20261101-pages-articles-multistream.xml.bz2\n{SHA1}  teawiki-20261020-abstract.xml.gz\n"
         )
         assert multistream_dates({"teawiki/latest/teawiki-latest-sha1sums.txt": sums}.get, "teawiki") == [DATE]
-        assert multistream_dates({}.get, "teawiki") == []
+        assert multistream_dates(nothing, "teawiki") == []
 
     def test_of_content_file_exports(self) -> None:
         listing = (
@@ -142,7 +142,7 @@ class TestMultistream:
             ({**texts, sums: f"{SHA1}  {PREFIX}.xml\n"}, f"has no hash of {PREFIX}.xml.bz2"),
         ):
             with pytest.raises(Incomplete, match=match):
-                multistream_release(changed.get, nothing, "teawiki", DATE)  # type: ignore[attr-defined]
+                multistream_release(changed.get, nothing, "teawiki", DATE)
 
     def test_an_origin_that_contradicts_itself(self) -> None:
         with pytest.raises(SourceError, match=r"sha1 ffff in dumpstatus.json"):
