@@ -14,15 +14,13 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from gptlab.models.attention import Attend
+from gptlab.models.by_hand import Linear, Rotation, crossings, linear_losses, relu_squared, short_conv, split_heads
 from gptlab.models.config import DagTransformerConfig, RopeScaling
 from gptlab.models.kernels import kernel_for
 
 LARGEST_LOGITS = 2**27
 """Numbers of one batch's logits (512 MiB in float32) above which training makes them in parts. A transformer of 124 M
 parameters has 50 thousand tokens: 2,600 tokens in a batch are enough to get there."""
-
-Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines, each `[batch 1 seq size/2]`."""
 
 
 class Attention(nn.Module):
@@ -32,8 +30,8 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.key_heads, self.size = cfg.heads, cfg.key_heads, cfg.head_size
         all_heads = cfg.heads + 2 * cfg.key_heads  # those of queries first, then of keys, then of values
-        self.qkv = nn.Linear(cfg.width, all_heads * cfg.head_size, bias=cfg.qkv_bias)
-        self.project = nn.Linear(cfg.heads * cfg.head_size, cfg.width, bias=cfg.attention_out_bias)
+        self.qkv = Linear(cfg.width, all_heads * cfg.head_size, bias=cfg.qkv_bias)
+        self.project = Linear(cfg.heads * cfg.head_size, cfg.width, bias=cfg.attention_out_bias)
         self.query_norm = nn.RMSNorm(cfg.head_size, cfg.norm_eps) if cfg.qk_norm else None
         self.key_norm = nn.RMSNorm(cfg.head_size, cfg.norm_eps) if cfg.qk_norm else None
 
@@ -42,12 +40,9 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch seq width"]:
         """What each token gathers from those that `attend` lets it see."""
         batch, seq, _ = x.shape
-        by_head = self.qkv(x).view(batch, seq, -1, self.size).transpose(1, 2)
-        queries, keys, values = by_head.split([self.heads, self.key_heads, self.key_heads], dim=1)
-        if self.query_norm is not None and self.key_norm is not None:
-            queries, keys = self.query_norm(queries), self.key_norm(keys)
-        if rotation is not None:
-            queries, keys = rotate(queries, rotation), rotate(keys, rotation)
+        qkv = self.qkv(x).view(batch, seq, -1, self.size)
+        norms = None if self.query_norm is None or self.key_norm is None else (self.query_norm, self.key_norm)
+        queries, keys, values = split_heads(qkv, norms, rotation, self.heads, self.key_heads)
         mixed = attend(queries, keys, values)
         out: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, seq, -1))
         return out
@@ -60,8 +55,8 @@ class Mlp(nn.Module):
         super().__init__()
         self.kind = cfg.mlp
         gated = 2 if cfg.mlp == "swiglu" else 1  # the gate's rows first
-        self.expand = nn.Linear(cfg.width, cfg.mlp_width * gated, bias=cfg.mlp_bias)
-        self.project = nn.Linear(cfg.mlp_width, cfg.width, bias=cfg.mlp_bias)
+        self.expand = Linear(cfg.width, cfg.mlp_width * gated, bias=cfg.mlp_bias)
+        self.project = Linear(cfg.mlp_width, cfg.width, bias=cfg.mlp_bias)
 
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
         """Each token by itself."""
@@ -70,7 +65,7 @@ class Mlp(nn.Module):
             gate, x = x.chunk(2, dim=-1)
             x = functional.silu(gate) * x
         elif self.kind == "relu2":
-            x = functional.relu(x).square()
+            x = relu_squared(x)
         else:
             x = functional.gelu(x, approximate="tanh" if self.kind == "gelu_tanh" else "none")
         out: Tensor = self.project(x)
@@ -85,14 +80,10 @@ class ShortConv(nn.Module):
         self.weight = nn.Parameter(torch.zeros(taps, 1, width))  # three axes: no matrix, for optimisers that ask
 
     def forward(
-        self, x: Float[Tensor, "batch seq width"], documents: Int[Tensor, "batch seq"]
+        self, x: Float[Tensor, "batch seq width"], crossing: list[Int[Tensor, "_"]]
     ) -> Float[Tensor, "batch seq width"]:
         """Each token with a learned share of those before it in its document."""
-        out = x + x * self.weight[0]
-        for back in range(1, min(len(self.weight), x.shape[1])):
-            is_same = (documents[:, back:] == documents[:, :-back]).unsqueeze(-1)
-            out = out + functional.pad(x[:, :-back] * is_same, (0, 0, back, 0)) * self.weight[back]
-        return out
+        return short_conv(x, self.weight, crossing)
 
 
 class Block(nn.Module):
@@ -110,14 +101,14 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch seq width"],
-        documents: Int[Tensor, "batch seq"],
+        crossing: list[Int[Tensor, "_"]],
         rotation: Rotation | None,
         attend: Attend,
     ) -> Float[Tensor, "batch seq width"]:
         """Mix along the document, attend, and think; each adds to the stream."""
         normed = self.attention_norm(x)
         if self.conv is not None:
-            normed = self.conv(normed, documents)
+            normed = self.conv(normed, crossing)
         x = x + self.dropout(self.attention(normed, rotation, attend))
         out: Tensor = x + self.dropout(self.mlp(self.mlp_norm(x)))
         return out
@@ -141,7 +132,7 @@ class Transformer(nn.Module):
         self.embedding_norm: nn.Module = norm(cfg) if cfg.embedding_norm else nn.Identity()
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.layers))
         self.final_norm = norm(cfg)
-        self.unembedding = nn.Linear(cfg.width, cfg.vocab_size, bias=False)
+        self.unembedding = Linear(cfg.width, cfg.vocab_size, bias=False)
         if cfg.tied_embeddings:
             self.unembedding.weight = self.embedding.weight
 
@@ -159,7 +150,7 @@ class Transformer(nn.Module):
             tokens, documents, positions, edges, targets: the fields of `Batch`.
 
         Returns:
-            No logits in training mode above `LARGEST_LOGITS`: they are made and used in parts.
+            No logits in training mode with targets: the largest array of a step, and nobody reads it.
         """
         attend = kernel_for(self.cfg.attention, tokens.device)(documents, edges, self.cfg.mask)
         if self.cfg.positions_within == "document":
@@ -170,14 +161,15 @@ class Transformer(nn.Module):
         else:
             rotation = rotary_angles(positions, self.cfg.head_size, self.cfg.rope_base, self.cfg.rope_scaling)
         x = self.embedding_norm(x)
+        crossing = crossings(documents, self.cfg.short_conv - 1)
         for block in self.blocks:
             if self.cfg.checkpoint_blocks and self.training:
-                x = checkpoint(block, x, documents, rotation, attend, use_reentrant=False)
+                x = checkpoint(block, x, crossing, rotation, attend, use_reentrant=False)
             else:
-                x = block(x, documents, rotation, attend)
+                x = block(x, crossing, rotation, attend)
         x = self.final_norm(x)
-        if targets is not None and self.training and tokens.numel() * self.cfg.vocab_size > LARGEST_LOGITS:
-            return None, self._losses_in_parts(x, targets)
+        if targets is not None and self.training:
+            return None, self._losses(x, targets)
         logits = self._logits(x)
         return logits, None if targets is None else token_losses(logits, targets)
 
@@ -187,18 +179,22 @@ class Transformer(nn.Module):
             logits = self.cfg.soft_cap * torch.tanh(logits / self.cfg.soft_cap)
         return logits
 
-    def _losses_in_parts(
+    def _losses(
         self, x: Float[Tensor, "batch seq width"], targets: Int[Tensor, "batch seq"]
     ) -> Float[Tensor, "batch seq"]:
-        """Losses of a few tokens at a time; their logits are thrown away and made again for the gradient."""
+        """Losses alone. Above `LARGEST_LOGITS`, logits of a few tokens at a time, made again for the gradient."""
+        flat, wanted = x.flatten(0, 1), targets.flatten()
+        if self.cfg.soft_cap is None:
+            losses = linear_losses(flat, self.unembedding.weight, wanted, LARGEST_LOGITS)
+            return losses.view(targets.shape)
 
         def losses_of(part: Tensor, wanted: Tensor) -> Tensor:
             return token_losses(self._logits(part), wanted)
 
         size = max(1, LARGEST_LOGITS // self.cfg.vocab_size)
-        parts = (torch.split(whole[None], size, dim=1) for whole in (x.flatten(0, 1), targets.flatten()))
-        losses = [checkpoint(losses_of, *pair, use_reentrant=False) for pair in zip(*parts, strict=True)]
-        return torch.cat(losses, dim=1).view(targets.shape)
+        parts = zip(flat[None].split(size, dim=1), wanted[None].split(size, dim=1), strict=True)
+        losses = torch.cat([checkpoint(losses_of, *pair, use_reentrant=False) for pair in parts], dim=1)
+        return losses.view(targets.shape)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
