@@ -91,8 +91,9 @@ class Drops:
 
     def note(self, task: str, text: str) -> None:
         """Pass the note on."""
-        if isinstance(self._onward, Notes):
-            self._onward.note(task, text)
+        onward: object = self._onward
+        if isinstance(onward, Notes):
+            onward.note(task, text)
 
 
 class _ToLogger:
@@ -146,7 +147,7 @@ def progress(task: str, done: int | float, total: int | float | None = None, uni
 
 def note(task: str, text: str) -> None:
     """Say a few words about a running task (its loss, its speed), shown with its progress."""
-    watching_now = _observer.get()
+    watching_now: object = _observer.get()
     if isinstance(watching_now, Notes):
         watching_now.note(task, text)
 

@@ -33,7 +33,7 @@ class Reader:
     def take(self, count: int) -> list[Any]:
         """The next `count` batches, or those that are left."""
         began = time.perf_counter()
-        taken = []
+        taken: list[Any] = []
         while len(taken) < count and (batch := next(self._batches, None)) is not None:
             taken.append(batch)
         self._taken = deque(taken)
@@ -55,12 +55,12 @@ def _tokens(batch: Any) -> int:
 
 
 def learned(batch: Any) -> int:
-    """How much a batch weighs: its learned tokens; for batches without targets their rows; 1 for any other.
+    """How much a batch weighs: its learned tokens; for batches without next tokens their rows; 1 for any other.
 
     A model's `loss` is the mean over so many, so batches of different weight together give the mean over all.
     """
-    targets = getattr(batch, "targets", None)
-    if targets is not None:
+    tokens, targets = getattr(batch, "tokens", None), getattr(batch, "targets", None)
+    if targets is not None and tokens is not None and targets.shape == tokens.shape:
         return int((np.asarray(targets) >= 0).sum())
     arrays = [array for array in batch_arrays(batch).values() if array.ndim] if _is_record(batch) else []
     return len(arrays[0]) if arrays else 1

@@ -123,9 +123,9 @@ class Loop(Generic[M]):
             loss = self._loss_of(batch, share, outputs, told)
             if number < count:
                 with self.parallel.holding():
-                    self.parallel.loss(loss).backward()
+                    torch.autograd.backward(self.parallel.loss(loss))
             else:
-                self.parallel.loss(loss).backward()
+                torch.autograd.backward(self.parallel.loss(loss))
         norm = state.optimizers.clip(cfg.clip if cfg.clip is not None else math.inf)
         loss_here, z_here, grad_norm = torch.cat((told, norm.reshape(1).to(told.dtype))).tolist()
         total, z_total, tokens = state.ranks.total(loss_here, z_here, reader.tokens)

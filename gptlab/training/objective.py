@@ -37,7 +37,8 @@ def z_loss(output: Any, batch: Any) -> torch.Tensor:
     Raises:
         TrainingError: the model gives neither.
     """
-    log_sums, logits = getattr(output, "log_sums", None), getattr(output, "logits", None)
+    log_sums: Any = getattr(output, "log_sums", None)
+    logits: Any = getattr(output, "logits", None)
     if log_sums is None and logits is None:
         raise TrainingError(
             "TrainerConfig.z_loss",

@@ -33,10 +33,10 @@ def _sharded(source: Any, ranks: Ranks) -> Any:
         return None
     parts = [source.parts[0].shard(ranks.rank, ranks.world)]
     for stage in source.parts[1:]:
-        size = getattr(stage, "items_per_yield", None)
-        if size == 1:
+        size, stacked = getattr(stage, "items_per_yield", None), getattr(stage, "batch_size", None)
+        if size == 1 and stacked is None:
             parts.append(stage)
-        elif size is not None and getattr(stage, "batch_size", None) == size and size % ranks.world == 0:
+        elif size is not None and stacked == size and size % ranks.world == 0:
             parts.append(attrs.evolve(stage, batch_size=size // ranks.world))
         else:
             return None

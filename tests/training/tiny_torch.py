@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import attrs
 import numpy as np
@@ -64,6 +64,55 @@ class TinyModel:
 
     def weights(self) -> dict[str, np.ndarray]:
         return {name: tensor.numpy().copy() for name, tensor in self.network.state_dict().items()}
+
+
+class Residual(nn.Module):
+    """Embedding, blocks that add to a stream, head: parts that can be cut among ranks and computed again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCAB, 8)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8)) for _ in range(3))
+        self.head = nn.Linear(8, VOCAB)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        for block in self.blocks:
+            x = x + block(x)
+        out: Tensor = self.head(x)
+        return out
+
+
+class DeepModel(TinyModel):
+    """The same with blocks and without dropout, whose numbers would differ from rank to rank."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(dropout=0.0)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.network = Residual()  # type: ignore[assignment]
+        self.network.eval()
+
+
+@attrs.frozen
+class Padded:
+    """Batches of 5 rows of which each row teaches another number of tokens: what a mean of means gets wrong."""
+
+    inner: Any
+
+    def get_data_generator(self, start: int = 0) -> Iterator[Batch]:
+        for number, batch in enumerate(self.inner.get_data_generator(start), start):
+            tokens = np.concatenate([batch.tokens, batch.tokens[:2]])
+            targets = np.concatenate([batch.targets, batch.targets[:2]])
+            taught = np.random.default_rng((7, number)).integers(0, 7, size=(5, 1))
+            zeros = np.zeros_like(tokens)
+            yield Batch(
+                tokens=tokens,
+                targets=np.where(np.arange(6) < taught, targets, -1).astype(np.int32),
+                documents=zeros,
+                positions=zeros + np.arange(6, dtype=np.int32),
+                edges=np.zeros((5, 0, 3), np.int32),
+            )
 
 
 @attrs.frozen
