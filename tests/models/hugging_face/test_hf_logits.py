@@ -54,7 +54,7 @@ def configs(draw: st.DrawFn) -> DagTransformerConfig:
         "vocab_size": 61,
         "max_seq_len": 64,
         "mlp_ratio": draw(st.sampled_from([1.0, 2.6, 4.0])),
-        "tied_embeddings": draw(st.booleans()),
+        "tied_embeddings": family == "gpt2" or draw(st.booleans()),
         "attention": draw(st.sampled_from(["dense", "gathered"])),
         "norm_eps": draw(st.sampled_from([1e-6, 1e-3])),
     }
@@ -73,7 +73,7 @@ def configs(draw: st.DrawFn) -> DagTransformerConfig:
                 )
             ),
         }
-        biased = draw(st.booleans())
+        biased = family == "llama" and draw(st.booleans())
         chosen |= {"qkv_bias": biased, "attention_out_bias": biased}
     return DagTransformerConfig(**{**shape, **chosen})
 

@@ -1,6 +1,7 @@
 """What a family of checkpoints is: how its settings are called, which arrays it has, and what it cannot express.
 
-Reading and writing go by the same list of slots (their array, our array, which rows): the two cannot disagree.
+What is written is held to what both `transformers` and vLLM load; what is read, to what ours can compute, which is
+more. Reading and writing go by the same list of slots (their array, our array, which rows): the two cannot disagree.
 """
 
 from collections.abc import Callable, Iterator, Mapping

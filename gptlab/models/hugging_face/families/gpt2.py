@@ -68,6 +68,8 @@ def _differs(cfg: DagTransformerConfig) -> list[Difference]:
         *unless(cfg.key_heads, cfg.heads, "kv_heads"),
         *unless(cfg.head_size * cfg.heads, cfg.width, "heads * head_dim"),
         *unless(cfg.rope_scaling, RopeScaling(), "rope_scaling"),
+        # vLLM takes the embedding for the output layer of a GPT-2, whatever the checkpoint says: it would be another.
+        *unless(cfg.tied_embeddings, True, "tied_embeddings"),
         *plain_only(cfg),
     ]
 

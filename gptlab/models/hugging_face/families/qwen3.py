@@ -30,6 +30,8 @@ def _differs(cfg: DagTransformerConfig) -> list[Difference]:
         *decoder_differences(cfg),
         *unless(cfg.qk_norm, True, "qk_norm"),
         *unless(cfg.mlp_bias, False, "mlp_bias"),
+        # `transformers` has this bias where queries have theirs, vLLM never: such a checkpoint is read, not written.
+        *unless(cfg.attention_out_bias, False, "attention_out_bias"),
     ]
 
 
