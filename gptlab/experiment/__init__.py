@@ -11,6 +11,7 @@ from gptlab.experiment.cli import main
 from gptlab.experiment.console import ConsoleObserver
 from gptlab.experiment.data_files import data_hashes
 from gptlab.experiment.errors import ExperimentError, explain_os_error
+from gptlab.experiment.launchers import InProcess, Launcher, LocalProcesses, Submitit
 from gptlab.experiment.logger import capturing, close_logger, make_logger
 from gptlab.experiment.plot_losses import plot_losses, read_metrics
 from gptlab.experiment.plot_mask import plot_mask
@@ -23,6 +24,7 @@ from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, run
 from gptlab.experiment.saved_parts import load_saved, reuse_part
 from gptlab.experiment.session import Session, make_console, running
 from gptlab.experiment.summary import summarize
+from gptlab.experiment.sweep import Sweep, Variant, sweep, variants
 from gptlab.experiment.tables import (
     Comparison,
     comparison_table,
@@ -49,12 +51,18 @@ __all__ = [
     "ExperimentError",
     "FlatRunOptions",
     "Folders",
+    "InProcess",
     "KeepTokenizer",
+    "Launcher",
+    "LocalProcesses",
     "Recipe",
     "Restored",
     "RunDirectory",
     "RunOptions",
     "Session",
+    "Submitit",
+    "Sweep",
+    "Variant",
     "WriteAfterLinks",
     "Writing",
     "capturing",
@@ -90,6 +98,8 @@ __all__ = [
     "settings_table",
     "show",
     "summarize",
+    "sweep",
+    "variants",
     "write_comparison",
     "write_report",
 ]

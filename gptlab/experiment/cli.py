@@ -21,6 +21,7 @@ import attrs
 import tyro
 
 from gptlab.experiment.errors import ExperimentError, explain_os_error
+from gptlab.experiment.ranks import rank_from_environment
 from gptlab.experiment.text import printable
 
 S = TypeVar("S")
@@ -163,6 +164,8 @@ def report(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt):
         # An interrupt knows which signal it is of where that is known (`Terminated`, `TrainingStopped`).
         code, text = 128 + getattr(error, "signal", signal.SIGINT), f"Stopped. {error}".rstrip()
+        if rank_from_environment() != 0:
+            return code  # all ranks stop together: one of them says so
     elif is_for_users(error):
         code, text = 2, f"Error: {error}"
     elif isinstance(error, OSError) and error.errno is not None:

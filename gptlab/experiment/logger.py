@@ -107,6 +107,16 @@ def make_logger(directory: Path, rank: int, console: Console | None = None) -> l
     return logger
 
 
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a list: the first lines of the message, after the name of the error.
+
+    >>> one_line(ValueError("a\\nb"))
+    'ValueError: a; b'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return printable(f"{type(error).__name__}: {'; '.join(lines[:3])}".rstrip(": "))
+
+
 def close_logger(logger: logging.Logger) -> None:
     """Close the files that a logger of `make_logger` holds."""
     for handler in list(logger.handlers):

@@ -5,6 +5,7 @@ next begins (prepared data in the cache, checkpoints and model in the run direct
 point is started again and does none of it twice; training goes on from its last checkpoint with `--resume`.
 """
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ from gptlab.experiment.text import Real
 from gptlab.pipeline import progress
 from gptlab.storage import fingerprint, is_complete, save_to_dir, to_config
 from gptlab.storage.saving import KIND as SAVED
-from gptlab.training import Evaluate, Ranks, TorchTrainer, joined, latest_checkpoint
+from gptlab.training import Evaluate, Ranks, TorchTrainer, Usage, joined, latest_checkpoint
 from gptlab.types import Generation
 
 _BATCHES_WHILE_TRAINING = 16
@@ -69,13 +70,14 @@ FlatRunOptions = Annotated[RunOptions, tyro.conf.arg(name="")]
 """The annotation of a settings class's `run` field: on the command line `--resume`, not `--run.resume`."""
 
 
-def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory:
+def run(recipe: Recipe[Any], settings: Any, options: RunOptions, *, recipe_file: Path | None = None) -> RunDirectory:
     """Run a recipe to its end; under torchrun with all processes, of which the first prepares, writes and speaks.
 
     Args:
         recipe: what is run; it was checked when it was made.
         settings: what the recipe was made from; kept as the run's config.json.
         options: where, and whether an earlier run goes on.
+        recipe_file: the file that is kept as recipe.txt; the root file of this process when None.
 
     Returns:
         The finished run's directory.
@@ -84,7 +86,10 @@ def run(recipe: Recipe[Any], settings: Any, options: RunOptions) -> RunDirectory
         ExperimentError: the run to resume does not exist, has ended, or had another recipe or other settings.
     """
     config = to_config(settings)
-    directory = _resumed(config, options) if options.resume else _begun(recipe, config, options)
+    if options.resume:
+        directory = _resumed(config, options, recipe_file)
+    else:
+        directory = _begun(recipe, config, options, recipe_file)
     with running(directory, go_on=_command("--resume", str(directory.path))) as session, joined() as ranks:
         for chain in recipe.pipelines:
             session.logger.info("%s", chain)
@@ -127,12 +132,12 @@ def load_from_dir(path: Path, *, recipe_file: Path | None = None, allow_changed_
     return storage.load_from_dir(directory.path / "model", allow=("recipes",))
 
 
-def _begun(recipe: Recipe[Any], config: Any, options: RunOptions) -> RunDirectory:
+def _begun(recipe: Recipe[Any], config: Any, options: RunOptions, recipe_file: Path | None) -> RunDirectory:
     """A new run; where an equal one was interrupted while training, the person is told how to go on with that."""
-    earlier = latest_unfinished(options.experiments, None, config)
+    earlier = latest_unfinished(options.experiments, recipe_file, config)
     directory = RunDirectory.create(
         options.experiments,
-        None,
+        recipe_file,
         config,
         seeds={name: value for name, value in flat(config).items() if name.rpartition(".")[2] == "seed"},
         data={"training batches": fingerprint(recipe.data)},
@@ -146,12 +151,12 @@ def _begun(recipe: Recipe[Any], config: Any, options: RunOptions) -> RunDirector
     return directory
 
 
-def _resumed(config: Any, options: RunOptions) -> RunDirectory:
+def _resumed(config: Any, options: RunOptions, recipe_file: Path | None) -> RunDirectory:
     """The run to go on with, made by the same recipe and settings."""
     asked = options.resume or ""
     if asked == "latest":
         unfinished = [each for each in runs(options.experiments) if not each.is_finished]
-        recipe = root_recipe()[0]
+        recipe = root_recipe(recipe_file)[0]
         same = [each for each in unfinished if each.recipe == recipe]
         if not same:
             raise ExperimentError(
@@ -163,7 +168,7 @@ def _resumed(config: Any, options: RunOptions) -> RunDirectory:
         # A later try with other settings is not meant, unless there is none with these.
         equal = [each for each in same if _of_experiment(each.config) == _of_experiment(config)]
         asked = str((equal or same)[-1].path)
-    directory = RunDirectory.load(Path(asked), allow_changed_recipe=options.allow_changed_recipe)
+    directory = RunDirectory.load(Path(asked), recipe_file, allow_changed_recipe=options.allow_changed_recipe)
     if directory.is_finished:
         raise ExperimentError(
             f"the run {asked}",
@@ -206,7 +211,7 @@ def _trained(recipe: Recipe[Any], session: Session, device: str, ranks: Ranks) -
     if recipe.held_out is not None:
         every = recipe.trainer.evaluate_every
         evaluate = Evaluate(source=recipe.held_out, every=every, batches=_BATCHES_WHILE_TRAINING)
-        hooks = (evaluate, *hooks, Redraw(session.run, every=every))
+        hooks = (evaluate, Usage(every=every), *hooks, Redraw(session.run, every=every))
     saved = ranks.from_first(lambda: str(latest_checkpoint(session.run.path) or ""))
     if saved:
         trainer: TorchTrainer[Any] = TorchTrainer.load_checkpoint(
@@ -275,9 +280,11 @@ def _told(
 def _command(*more: str, only: bool = False) -> str:
     """How this program was started, with further arguments in place of earlier ones of the same name."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    program = ["python", "-m", spec.name] if spec is not None else ["python", sys.argv[0]]
+    program = ["-m", spec.name] if spec is not None else [sys.argv[0]]
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    start = ["python"] if processes == "1" else ["torchrun", "--nproc-per-node", processes]
     given = [] if only else sys.argv[1:]
-    for name in more[::2]:
+    for name in (*more[::2], "--resume"):  # what is done next goes on from what is said here, or from nothing
         while name in given:
             given = given[: given.index(name)] + given[given.index(name) + 2 :]
-    return shlex.join([*program, *given, *more])
+    return shlex.join([*start, *program, *given, *more])
