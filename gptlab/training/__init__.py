@@ -1,5 +1,6 @@
 """Trainers: from a model and data to a new model, resumable to the bit."""
 
+from gptlab.training.bpe import BPETrainer
 from gptlab.training.checkpoint import latest_checkpoint
 from gptlab.training.config import TrainerConfig
 from gptlab.training.errors import TrainingError, TrainingStopped
@@ -16,6 +17,7 @@ from gptlab.training.tensorboard import TensorBoard
 from gptlab.training.trainer import TorchTrainer
 
 __all__ = [
+    "BPETrainer",
     "CountingModel",
     "EarlyStopping",
     "Evaluate",

@@ -13,8 +13,8 @@ from types import TracebackType
 
 from gptlab.pipeline.observe import say
 
-BY_THE_CLOCK = frozenset({"seconds", "tokens_per_second", "data_seconds"})
-"""Figures of a step that are measured, not computed: those alone differ between two equal runs."""
+BY_THE_CLOCK = frozenset({"seconds", "tokens_per_second", "data_seconds", "memory_gib", "mfu"})
+"""Figures of a step that the machine decides: those alone differ between two equal runs."""
 
 
 class MetricsFile:

@@ -16,7 +16,7 @@ from gptlab.training.config import TrainerConfig
 from gptlab.training.errors import TrainingError
 from gptlab.training.parallel import part_of, whole
 
-NAMES_SHOWN = 6
+NAMES_SHOWN = 2
 """Names of a group that are shown before "..."."""
 
 HEADS = frozenset({"head", "lm_head", "unembedding"})

@@ -18,6 +18,7 @@ from gptlab.pipeline.observe import say
 from gptlab.training.config import TrainerConfig
 from gptlab.training.errors import TrainingError
 from gptlab.training.parallel import blocks
+from gptlab.training.speed import UNKNOWN, name_of, peak_of
 
 
 def autocast(cfg: TrainerConfig, device: torch.device) -> AbstractContextManager[Any]:
@@ -84,18 +85,21 @@ def compiled(network: nn.Module, cfg: TrainerConfig) -> None:
         network.compile()
 
 
-def told(cfg: TrainerConfig, device: torch.device, processes: str) -> str:
-    """One line on how the run computes.
+def told(cfg: TrainerConfig, model: Any, device: torch.device, processes: str) -> str:
+    """One line on how the run computes: what the trainer was asked for, or the model's own configuration.
 
-    >>> told(TrainerConfig(), torch.device("cpu"), "one process")
-    'cpu, float32, one process, compile off, activation checkpointing off'
+    >>> told(TrainerConfig(), None, torch.device("cpu"), "one process")
+    'cpu, float32, one process, compile off, activation checkpointing off, MFU unknown'
     """
+    own = getattr(model, "cfg", None)
 
-    def switch(is_on: bool) -> str:
-        return "on" if is_on else "off"
+    def switch(ours: bool, its: str) -> str:
+        return "on" if ours or getattr(own, its, False) else "off"
 
-    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    name, peak = name_of(device), peak_of(name_of(device))
+    of_peak = UNKNOWN if peak is None else f"of {peak / 1e12:.0f} tera operations a second"
     return (
-        f"{device}{name}, {cfg.dtype}, {processes}, compile {switch(cfg.compile)}, "
-        f"activation checkpointing {switch(cfg.activation_checkpointing)}"
+        f"{device}{f' ({name})' if device.type == 'cuda' else ''}, {cfg.dtype}, {processes}, "
+        f"compile {switch(cfg.compile, 'compile')}, "
+        f"activation checkpointing {switch(cfg.activation_checkpointing, 'checkpoint_blocks')}, MFU {of_peak}"
     )

@@ -47,6 +47,15 @@ def peak_of(device: str) -> float | None:
     return PEAKS[max(fitting, key=len)] if fitting else None
 
 
+def name_of(device: torch.device) -> str:
+    """What the device calls itself.
+
+    >>> name_of(torch.device("cpu"))
+    'cpu'
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def multiplied_parameters(network: nn.Module) -> int:
     """Numbers of the matrices that multiply every token.
 
@@ -84,7 +93,7 @@ class Usage:
         if not state.is_due(self.every):
             return {}
         device = state.optimizers.device
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        name = name_of(device)
         share = mfu(state.model.network, state.figures.get("tokens_per_second", 0.0), name, state.ranks.world)
         return {"memory_gib": memory_gib(device)} | ({} if isinstance(share, str) else {"mfu": share})
 

@@ -192,7 +192,7 @@ class TorchTrainer(Generic[M]):
                 state = self._state(model, ranks)
                 saver = Saver(self.directory, self.cfg, self._about(state), metrics, twin=self._twin(ranks))
                 state.saver = saver
-                self.logger.info("training on %s", told(self.cfg, state.optimizers.device, parallel.name))
+                self.logger.info("training on %s", told(self.cfg, model, state.optimizers.device, parallel.name))
                 self.logger.info("parameters by group:\n%s", state.optimizers)
                 loop = Loop(
                     cfg=self.cfg,

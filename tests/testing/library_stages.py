@@ -34,7 +34,7 @@ from gptlab.sources import (
 )
 from gptlab.testing import Example, Items, tokenized_corpora
 from gptlab.tokenizers import ByteLevelBPE, ByteTokenizer, LearnedBPE, Tokenize
-from gptlab.training import FoldTrainer, TorchTrainer, TrainerConfig
+from gptlab.training import BPETrainer, FoldTrainer, TorchTrainer, TrainerConfig
 from gptlab.types import Batch, PackedSequence
 
 __test__ = True
@@ -160,6 +160,7 @@ def trainers() -> Iterator[object]:
     steps = TrainerConfig(steps=4, warmup_steps=1, checkpoint_every=2, keep_last=9)
     dropping = DagTransformer.instantiate(attrs.evolve(TINY, dropout=0.2))
     yield TorchTrainer.instantiate(steps, dropping, CountedBatches())
+    yield BPETrainer.instantiate(300, ByteLevelBPE(ranks=BYTES, vocab_size=300), LinkedFactsWiki(pages=12))
     yield Example(FoldTrainer.instantiate(3, NGram.instantiate(NGramConfig(vocab_size=VOCAB_SIZE)), CountedBatches()))
 
 

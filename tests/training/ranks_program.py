@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import torch
 from tiny_torch import Counting, DeepModel, Padded, TinyOutput
 
+from gptlab.models import DagTransformer, DagTransformerConfig
+from gptlab.packing import Collate, Shuffled
+from gptlab.pipeline import pipeline
 from gptlab.training import Evaluate, TorchTrainer, TrainerConfig, TrainingError, TrainState, current_ranks, joined
-from gptlab.types import Batch
+from gptlab.types import Batch, DocumentId, PackedSequence
 
 BASE = TrainerConfig(steps=8, learning_rate=0.02, warmup_steps=2, checkpoint_every=4, evaluate_every=4, keep_last=9)
 DATA = Padded(Counting())
@@ -31,6 +35,33 @@ CONFIGS = {
     "background": attrs.evolve(BASE, save_in_background=True, parallel="fsdp", activation_checkpointing=True),
     "minutes": attrs.evolve(BASE, checkpoint_every=100, checkpoint_minutes=1e-9),
 }
+
+
+ROWS = {"rows": attrs.evolve(BASE, steps=4), "rows_fsdp": attrs.evolve(BASE, steps=4, parallel="fsdp", accumulate=1)}
+"""The real model on rows that each rank reads for itself."""
+
+
+def row(number: int) -> PackedSequence:
+    """Two documents, the second with a link to the first."""
+    tokens = np.random.default_rng(number).integers(1, 20, 12).astype(np.uint16)
+    tokens[[4 + number % 3, 11]] = 0
+    return PackedSequence(
+        tokens=tokens,
+        starts=np.array([0, 5 + number % 3], np.int32),
+        ids=(DocumentId(f"T{number}"), DocumentId(f"L{number}")),
+        edges=np.array([[1, 0, 8]], np.int32),
+        length=12,
+        end_of_text=0,
+        dropped={},
+    )
+
+
+def trained_on_rows(name: str, folder: Path) -> None:
+    cfg = DagTransformerConfig(layers=2, width=16, heads=2, vocab_size=20, max_seq_len=12)
+    source = pipeline(Shuffled(tuple(map(row, range(64)))), Collate(4))
+    trained = TorchTrainer.instantiate(ROWS[name], DagTransformer.instantiate(cfg), source, directory=folder).train()
+    if current_ranks().is_first:
+        trained.save_to_dir(folder / "model")
 
 
 class ExplodesAtRowOne(DeepModel):
@@ -73,6 +104,8 @@ def scenario(name: str, folder: Path) -> None:
             trainer.train()
         except KeyboardInterrupt as stopped:
             (folder / f"stopped-{current_ranks().rank}.txt").write_text(str(stopped))
+    elif name in ROWS:
+        trained_on_rows(name, folder)
     elif name.startswith("resume:"):
         hooks = (Evaluate(source=held_out, every=4),)
         trained = TorchTrainer.load_checkpoint(

@@ -10,8 +10,10 @@ from tiny_torch import VOCAB, Counting, TinyModel
 from gptlab.models import NGram, NGramConfig
 from gptlab.pipeline import ContractError
 from gptlab.pipeline.protocols import Model, Trainer
-from gptlab.training import FoldTrainer, TorchTrainer, TrainerConfig, mean_loss
-from gptlab.types import Batch, Document
+from gptlab.tokenizers import ByteLevelBPE
+from gptlab.training import BPETrainer, FoldTrainer, TorchTrainer, TrainerConfig, TrainingError, mean_loss
+from gptlab.training.bpe import BYTES
+from gptlab.types import Batch, Document, document_id
 
 
 def fresh() -> NGram:
@@ -57,6 +59,32 @@ def test_both_trainers_are_trainers_by_structure_alone():
     ):
         assert isinstance(trainer, Trainer) and isinstance(trainer.train(), Model)
         assert Trainer not in type(trainer).__mro__
+
+
+@attrs.frozen
+class Texts:
+    texts: tuple[str, ...]
+
+    def get_data_generator(self) -> Iterator[Document]:
+        for number, text in enumerate(self.texts):
+            yield Document(id=document_id(f"D{number}"), title=f"D{number}", text=text, links=())
+
+
+def test_a_tokenizer_is_trained_through_the_same_contract():
+    fresh_table = ByteLevelBPE(ranks=BYTES, vocab_size=257)
+    trainer = BPETrainer.instantiate(262, fresh_table, Texts(("banana bandana " * 9,) * 3))
+    assert isinstance(trainer, Trainer)
+    trained = trainer.train()
+    assert type(trained) is trainer.train_output_type() and trainer.train_input_type() is Document
+    assert fresh_table.ranks == trainer.model.ranks == BYTES and b"an" in trained.ranks
+    assert trained.vocab_size == 262 and len(trained.encode("banana")) < 6
+    assert trained == trainer.train()
+    with pytest.raises(TrainingError) as error:
+        BPETrainer.instantiate(262, fresh_table, Counting())
+    assert str(error.value) == (
+        "Counting, the data source of BPETrainer\n  got     items of type Batch\n  wanted  Document\n"
+        "  Train the tokenizer on a source of documents, before any stage that makes tokens of them."
+    )
 
 
 def test_the_scores_of_a_counting_model_are_those_of_any_other():

@@ -171,7 +171,7 @@ def test_compiling_is_asked_of_the_network_and_told(monkeypatch, caplog):
     assert compiled == ["Residual"]
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("training on")]
     assert told == [
-        f"training on cpu, float32, one process, compile {switch}, activation checkpointing off"
+        f"training on cpu, float32, one process, compile {switch}, activation checkpointing off, MFU unknown"
         for switch in ("off", "on")
     ]
 

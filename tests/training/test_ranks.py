@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ranks_program import CONFIGS
+from ranks_program import CONFIGS, ROWS
 from safetensors.numpy import load_file
 
 from gptlab.training import Ranks, TrainingError, current_ranks, joined
 from gptlab.training.metrics import BY_THE_CLOCK
 
 PROGRAM = Path(__file__).with_name("ranks_program.py")
-SCENARIOS = [*CONFIGS, "nan", "stopped"]
+SCENARIOS = [*CONFIGS, *ROWS, "nan", "stopped"]
 
 
 def launch(processes: int, place: Path, *scenarios: str) -> None:
@@ -59,6 +59,17 @@ def assert_same_curve(one: Path, two: Path) -> None:
 def test_two_processes_give_the_curve_and_the_weights_of_one(runs, name):
     assert_same_curve(runs[1] / name, runs[2] / name)
     assert len(lines(runs[2] / name)) == 8
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_real_model_on_rows_that_each_rank_reads_for_itself(runs, name):
+    ours, theirs = lines(runs[1] / "rows"), lines(runs[2] / name)
+    assert [line["step"] for line in theirs] == [1, 2, 3, 4]
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a["loss"], a["grad_norm"]) == pytest.approx((b["loss"], b["grad_norm"]), rel=1e-5)
+    left, right = (load_file(place / "model" / "model.safetensors") for place in (runs[1] / "rows", runs[2] / name))
+    assert left.keys() == right.keys()
+    assert all(np.allclose(left[key], right[key], atol=1e-4) for key in left)
 
 
 def test_fsdp_gives_what_ddp_gives(runs):
