@@ -437,3 +437,21 @@ class TestConnections:
         with watching(heard):
             download(server, tmp_path).pre_cache()
         assert len(heard.reports) == 2
+
+
+def test_another_range_than_asked_for_is_not_written(server: DumpServer, tmp_path: Path) -> None:
+    part_of(tmp_path, DATA[:400_000])
+    server.fail(PATH, lies("bytes 0-49/600000"))
+    heard = Heard()
+    with watching(heard):
+        download(server, tmp_path).pre_cache()
+    assert "bytes from 400000 asked for, Content-Range 'bytes 0-49/600000' answered" in heard.said[1]
+    assert [h.get("Range") for h in server.asked(PATH)] == ["bytes=400000-", None] and is_whole(tmp_path)
+
+
+def test_a_plain_200_that_breaks_off_leaves_only_its_own_bytes(server: DumpServer, tmp_path: Path) -> None:
+    part = part_of(tmp_path, b"?" * 400_000)
+    server.fail(PATH, stalls_after(100_000, seconds=0.0))
+    with pytest.raises(SourceError, match="a connection closed after 100,000 of 600,000 bytes"):
+        download(server, tmp_path, attempts=1).pre_cache()
+    assert part.read_bytes() == DATA[:100_000]
