@@ -47,7 +47,9 @@ def build_store(
     processes: int = 1,
     size: PartSize = PartSize(),
 ) -> None:
-    """Write the documents of all sources, one source behind the other, as a store at `directory`.
+    """Write the documents of all sources, one source behind the other, as a store at `directory`; once.
+
+    A store that is there, as another builder may have left it while this one waited, is left as it is.
 
     Args:
         sources: the same ones at every call.
@@ -58,20 +60,12 @@ def build_store(
         size: when a part is full.
 
     Raises:
-        StorageError: there is a store already and `replace` is not given, or the disk is full.
+        StorageError: there is something else at `directory`, or the disk is full.
         ValueError: documents that are not of one tokenizer, or without tokens.
     """
     folder = _parts_folder(directory)
-    if not replace and is_complete(directory, KIND):
-        remove_parts(directory)
-        raise StorageError(
-            directory,
-            got="a document store that is there already",
-            wanted="a free path",
-            do="Open it by DocumentStore.open, or say replace=True.",
-        )
     with _alone(folder):
-        if replace or not is_complete(directory, KIND):  # another may have built it while we waited
+        if replace or not is_complete(directory, KIND):
             _keep_own_parts(folder, sources, tokenizer)
             parts = _write_all(sources, folder, processes, size)
             merge_parts(parts, directory, tokenizer=tokenizer, replace=replace)

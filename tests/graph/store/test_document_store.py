@@ -70,7 +70,7 @@ def test_hashes_that_collide_cost_time_only(folder, monkeypatch, bad_hash):
             lambda strings: np.array([bad_hash(strings[place]) for place in range(len(strings))], np.uint64),
         )
 
-    @settings(max_examples=40)
+    @settings(max_examples=25)
     @given(difficult_corpora(), sizes)
     def holds(documents, size):
         store = DocumentStore.build(iter(documents), fresh(folder), size=size)
@@ -81,6 +81,7 @@ def test_hashes_that_collide_cost_time_only(folder, monkeypatch, bad_hash):
     assert strings_module.hash_string(b"a") not in (0, (1 << 64) - 1)
 
 
+@settings(max_examples=25)
 @given(st.lists(difficult_corpora(max_size=5), max_size=4), sizes)
 def test_a_merge_of_parts_is_one_build(folder, corpora, size):
     dtype = np.uint16
@@ -108,6 +109,7 @@ def as_dtype(document: TokenizedDocument, dtype: type) -> TokenizedDocument:
     )
 
 
+@settings(max_examples=25)
 @given(st.data())
 def test_walks_over_a_store_are_walks_over_the_table(folder, data):
     documents = data.draw(difficult_corpora())
