@@ -80,7 +80,7 @@ def by_hand(model: DagTransformer, source: Watched, steps: int) -> float:
     batches = source.get_data_generator()
     value = 0.0
     for step in range(steps):
-        _, losses = network(**batch_tensors(batch := next(batches), model.device))
+        _, losses, _ = network(**batch_tensors(batch := next(batches), model.device))
         loss = losses.sum() / int((batch.targets >= 0).sum())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -118,7 +118,7 @@ class Stream(IterableDataset):  # type: ignore[type-arg]
 
 
 def loss_of(network: torch.nn.Module, fields: dict[str, torch.Tensor]) -> torch.Tensor:
-    _, losses = network(**fields)
+    _, losses, _ = network(**fields)
     return losses.sum() / (fields["targets"] >= 0).sum().clamp(min=1)
 
 

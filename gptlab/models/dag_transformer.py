@@ -42,11 +42,19 @@ class DagTransformer:
     (True, torch.Size([1, 5]))
     """
 
-    def __init__(self, cfg: DagTransformerConfig, network: Transformer, reader: Reading | None = None) -> None:
+    def __init__(
+        self,
+        cfg: DagTransformerConfig,
+        network: Transformer,
+        reader: Reading | None = None,
+        *,
+        gives_log_sums: bool = False,
+    ) -> None:
         """Wrap a network that exists; `instantiate` makes a fresh one, `reading` one that can write."""
         self.cfg = cfg
         self.network = network
         self.reader = reader
+        self.gives_log_sums = gives_log_sums
 
     @classmethod
     def instantiate(
@@ -83,11 +91,18 @@ class DagTransformer:
         self._check(batch)
         fields = batch_tensors(batch, self.device)
         targets = fields["targets"]
-        logits, losses = self.network(**fields)
+        logits, losses, log_sums = self.network(**fields, with_log_sums=self.gives_log_sums)
         learned = (targets >= 0).sum().clamp(min=1)
         return ModelOutput(
-            loss=losses.sum() / learned, token_losses=losses, logits=None if self.network.training else logits
+            loss=losses.sum() / learned,
+            token_losses=losses,
+            logits=None if self.network.training else logits,
+            log_sums=log_sums,
         )
+
+    def with_log_sums(self) -> "DagTransformer":
+        """This model, giving what a z-loss needs: the weights are shared, not copied."""
+        return DagTransformer(self.cfg, self.network, self.reader, gives_log_sums=True)
 
     def _check(self, batch: Batch) -> None:
         """Refuse what would be an index error within torch, or no error at all."""
@@ -128,7 +143,7 @@ class DagTransformer:
                 do="Give the tokenizer that the model was trained with.",
             )
         reader = Reading(tokenizer=tokenizer, lookup=lookup, sampling=sampling or Sampling())
-        return DagTransformer(self.cfg, self.network, reader)
+        return DagTransformer(self.cfg, self.network, reader, gives_log_sums=self.gives_log_sums)
 
     def inference(self, prompts: Iterator[Prompt]) -> Iterator[Generation]:
         """Continue each prompt, reading what its links, and those that it writes, lead to.
@@ -166,7 +181,8 @@ class DagTransformer:
 
     def copy(self) -> "DagTransformer":
         """A model of its own with equal weights, in the same mode and on the same device."""
-        return DagTransformer(self.cfg, copy.deepcopy(self.network), self.reader)
+        network = copy.deepcopy(self.network)
+        return DagTransformer(self.cfg, network, self.reader, gives_log_sums=self.gives_log_sums)
 
     def save_to_dir(self, directory: Path) -> None:
         """Write `config.json` and `model.safetensors`."""

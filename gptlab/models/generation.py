@@ -133,7 +133,7 @@ def next_logits(network: nn.Module, context: Context) -> Float32[np.ndarray, "vo
     was_training = network.training
     network.eval()
     fields = batch_tensors(context.batch(), next(network.parameters()).device)
-    logits, _ = network(**{name: field for name, field in fields.items() if name != "targets"})
+    logits, *_ = network(**{name: field for name, field in fields.items() if name != "targets"})
     network.train(was_training)
     last: Float32[np.ndarray, "vocab"] = logits[0, -1].float().cpu().numpy()
     return last

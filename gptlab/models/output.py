@@ -14,8 +14,10 @@ class ModelOutput:
         token_losses: cross-entropy at each token, 0 where it has no target.
         logits: for the token after each; None while the network is in training mode (`network.train()`), where
             they would be the largest array of the step and nobody reads them.
+        log_sums: the logarithm of the softmax's sum at each token with a target, where it is asked for (z-loss).
     """
 
     loss: Float[Tensor, ""]
     token_losses: Float[Tensor, "batch seq"]
     logits: Float[Tensor, "batch seq vocab"] | None = None
+    log_sums: Float[Tensor, "batch seq"] | None = None

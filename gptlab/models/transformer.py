@@ -143,11 +143,16 @@ class Transformer(nn.Module):
         positions: Int[Tensor, "batch seq"],
         edges: Int[Tensor, "batch edges 3"],
         targets: Int[Tensor, "batch seq"] | None = None,
-    ) -> tuple[Float[Tensor, "batch seq vocab"] | None, Float[Tensor, "batch seq"] | None]:
+        *,
+        with_log_sums: bool = False,
+    ) -> tuple[
+        Float[Tensor, "batch seq vocab"] | None, Float[Tensor, "batch seq"] | None, Float[Tensor, "batch seq"] | None
+    ]:
         """Logits for the token after each, and the cross-entropy at each where targets are given.
 
         Args:
             tokens, documents, positions, edges, targets: the fields of `Batch`.
+            with_log_sums: give, beside the losses, the logarithm of the softmax's sum at each token with a target.
 
         Returns:
             No logits in training mode with targets: the largest array of a step, and nobody reads it.
@@ -168,10 +173,19 @@ class Transformer(nn.Module):
             else:
                 x = block(x, crossing, rotation, attend)
         x = self.final_norm(x)
-        if targets is not None and self.training:
-            return None, self._losses(x, targets)
-        logits = self._logits(x)
-        return logits, None if targets is None else token_losses(logits, targets)
+        logits = self._logits(x) if targets is None or not self.training else None
+        if targets is None:
+            return logits, None, None
+        losses = self._losses(x, targets) if logits is None else token_losses(logits, targets)
+        return logits, losses, losses + self._target_logits(x, targets) if with_log_sums else None
+
+    def _target_logits(
+        self, x: Float[Tensor, "batch seq width"], targets: Int[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch seq"]:
+        """The logit of each target alone: added to its loss it is the logarithm of the softmax's sum."""
+        logits = (x * functional.embedding(targets.clamp(min=0), self.unembedding.weight)).sum(dim=-1).float()
+        cap = self.cfg.soft_cap
+        return (logits if cap is None else cap * torch.tanh(logits / cap)) * (targets >= 0)
 
     def _logits(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq vocab"]:
         logits: Tensor = self.unembedding(x)

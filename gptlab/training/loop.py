@@ -109,7 +109,8 @@ class Loop(Generic[M]):
         cfg, state = self.cfg, self.state
         count = batches_at(cfg, state.step)
         batches = reader.take(count)
-        if len(batches) < count:
+        parts = shares(batches, count, state.ranks)
+        if not parts:
             raise TrainingError(
                 f"the data source of TorchTrainer, at step {state.step + 1}",
                 got="no further batch",
@@ -118,7 +119,6 @@ class Loop(Generic[M]):
             )
         state.optimizers.forget()
         told = torch.zeros(2, device=state.optimizers.device)  # loss and z loss
-        parts = shares(batches, state.ranks)
         for number, (batch, share) in enumerate(zip(batches, parts, strict=True), 1):
             loss = self._loss_of(batch, share, outputs, told)
             if number < count:

@@ -15,16 +15,24 @@ from gptlab.training.errors import TrainingError
 from gptlab.training.ranks import Ranks
 
 
-def shares(batches: list[Any], ranks: Ranks) -> list[float]:
+def shares(batches: list[Any], count: int, ranks: Ranks) -> list[float]:
     """What part of the step's loss each of this rank's batches is; 1 in all, over all ranks.
 
     Batches that teach nothing at all share equally, and their loss is whatever the model says.
+
+    Args:
+        batches: what this rank has read.
+        count: how many it should have.
+        ranks: all of which ask at the same time, and get the same answer.
+
+    Returns:
+        Nothing where any rank has fewer batches than it should: the data have ended.
     """
     weights = [learned(batch) for batch in batches]
-    if ranks.world == 1 and len(batches) == 1:
-        return [1.0]
-    taught, count = ranks.total(sum(weights), len(batches))
-    return [weight / taught if taught else 1 / count for weight in weights]
+    taught, found = ranks.total(sum(weights), len(batches))
+    if found < count * ranks.world:
+        return []
+    return [weight / taught if taught else 1 / found for weight in weights]
 
 
 def z_loss(output: Any, batch: Any) -> torch.Tensor:

@@ -184,7 +184,7 @@ class TorchTrainer(Generic[M]):
             TrainingStopped: after Ctrl-C or SIGTERM, with a checkpoint saved.
         """
         with joined() as ranks, self._metrics(ranks) as metrics, stop_on_signal() as stop, torch.random.fork_rng():
-            model = self.model.copy()
+            model = _with_log_sums(self.model.copy()) if self.cfg.z_loss else self.model.copy()
             check_dtype(self.cfg, next(model.network.parameters()).device)
             with checkpointed_blocks(model.network, self.cfg):
                 parallel = parallelise(model.network, self.cfg, ranks)
@@ -241,8 +241,8 @@ class TorchTrainer(Generic[M]):
         state.optimizers.restore(saved.optimizer)
         if state.average is not None:
             for name, tensor in state.average.tensors.items():
-                kept = saved.average.get(name, state.optimizers.named[name].detach())
-                tensor.copy_(part_of(kept.to(tensor.device), tensor))
+                if name in saved.average:  # else it begins at the weights that were saved
+                    tensor.copy_(part_of(saved.average[name].to(tensor.device), tensor))
         position = saved.position
         state.step, state.tokens, state.seconds = position.step, position.tokens, position.seconds
         state.memory = saved.about.get("memory", {})
@@ -279,13 +279,18 @@ class TorchTrainer(Generic[M]):
     def _trained(self, state: TrainState[M]) -> M:
         """A model of the class that was given, in its mode, with no trace of how it was trained."""
         trained = self.model.copy()
-        weights = dict(trained.network.named_parameters())
+        weights, learned = dict(trained.network.named_parameters()), state.model.network.state_dict()
         for name, tensor in trained.network.state_dict().items():
-            tensor.copy_(whole(state.model.network.state_dict()[name]))
+            tensor.copy_(whole(learned[name]))
         if state.average is not None:
             for name, tensor in state.average.tensors.items():
                 weights[name].copy_(whole(tensor))
         return trained
+
+
+def _with_log_sums(model: Any) -> Any:
+    """A model that gives what a z-loss needs, where it has to be asked; its weights are the same."""
+    return model.with_log_sums() if hasattr(model, "with_log_sums") else model
 
 
 def _refuse_used(directory: Path) -> None:

@@ -5,6 +5,7 @@
 Without torchrun it is the one process that the others are compared with.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -76,6 +77,15 @@ class ExplodesAtRowOne(DeepModel):
 
 
 @attrs.frozen
+class Uneven:
+    """Three batches for the first rank, two for the others: only some notice that the data have ended."""
+
+    def get_data_generator(self, start: int = 0) -> Iterator[Batch]:
+        last = 3 if current_ranks().is_first else 2
+        return itertools.islice(DATA.get_data_generator(start), max(0, last - start))
+
+
+@attrs.frozen
 class StopsOnSecondRank:
     """As if the last process alone had been told to stop."""
 
@@ -104,6 +114,12 @@ def scenario(name: str, folder: Path) -> None:
             trainer.train()
         except KeyboardInterrupt as stopped:
             (folder / f"stopped-{current_ranks().rank}.txt").write_text(str(stopped))
+    elif name == "ends":
+        trainer = TorchTrainer.instantiate(BASE, DeepModel(), Uneven(), directory=folder)
+        try:
+            trainer.train()
+        except TrainingError as error:
+            (folder / f"error-{current_ranks().rank}.txt").write_text(str(error))
     elif name in ROWS:
         trained_on_rows(name, folder)
     elif name.startswith("resume:"):

@@ -1,9 +1,12 @@
 """The real model on real rows: the whole chain fits, learns to read its links, and resumes to the bit."""
 
+import json
 from collections.abc import Iterator
 
+import attrs
 import numpy as np
 import pytest
+import torch
 
 from gptlab.benchmarks import HeldOutLoss, LinkGain
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
@@ -92,3 +95,31 @@ def test_rows_that_are_longer_than_the_model_reads_are_refused_at_construction()
     source = pipeline(Shuffled(Long()), Collate(8))
     with pytest.raises(ContractError, match="seq"):
         TorchTrainer.instantiate(TrainerConfig(steps=1), model(), source)
+
+
+@pytest.mark.parametrize("soft_cap", [None, 5.0])
+def test_the_log_sums_of_the_model_are_those_of_its_logits(soft_cap):
+    fresh = model()
+    ours = DagTransformer.instantiate(attrs.evolve(fresh.cfg, soft_cap=soft_cap, init_scale=2.0)).with_log_sums()
+    batch = next(data().get_data_generator())
+    output = next(ours.forward(iter([batch])))
+    assert output.logits is not None and output.log_sums is not None
+    learned = torch.from_numpy(batch.targets >= 0)
+    wanted = output.logits.logsumexp(dim=-1)[learned]
+    torch.testing.assert_close(output.log_sums[learned], wanted)
+    weights = [weight for weight in ours.network.parameters() if weight.requires_grad]
+    slow = torch.autograd.grad(wanted.square().mean(), weights, allow_unused=True)
+    ours.network.train()
+    training = next(ours.forward(iter([batch])))
+    assert training.logits is None and training.log_sums is not None
+    fast = torch.autograd.grad(training.log_sums[learned].square().mean(), weights, allow_unused=True)
+    for a, b in zip(slow, fast, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-4)
+
+
+def test_a_z_loss_is_learned_by_the_real_model(tmp_path):
+    cfg = TrainerConfig(steps=30, learning_rate=5e-3, warmup_steps=2, z_loss=1.0)
+    trained = TorchTrainer.instantiate(cfg, model(), data(), directory=tmp_path).train()
+    figures = [json.loads(line)["z_loss"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert figures[0] > 9 and figures[-1] < figures[0] / 3
+    assert not trained.gives_log_sums and next(trained.forward(data().get_data_generator())).log_sums is None

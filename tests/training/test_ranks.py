@@ -16,7 +16,7 @@ from gptlab.training import Ranks, TrainingError, current_ranks, joined
 from gptlab.training.metrics import BY_THE_CLOCK
 
 PROGRAM = Path(__file__).with_name("ranks_program.py")
-SCENARIOS = [*CONFIGS, *ROWS, "nan", "stopped"]
+SCENARIOS = [*CONFIGS, *ROWS, "nan", "stopped", "ends"]
 
 
 def launch(processes: int, place: Path, *scenarios: str) -> None:
@@ -127,6 +127,11 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_step(runs):
         text = (runs[2] / "stopped" / f"stopped-{rank}.txt").read_text()
         assert text.startswith("Training stopped after step 3.")
     assert (runs[2] / "stopped" / "checkpoints" / "step-00000003" / "manifest.json").exists()
+
+
+def test_data_that_end_on_one_rank_stop_all(runs):
+    texts = [(runs[2] / "ends" / f"error-{rank}.txt").read_text() for rank in (0, 1)]
+    assert texts[0] == texts[1] and texts[0].startswith("the data source of TorchTrainer, at step 3\n")
 
 
 def test_half_an_environment_is_refused(monkeypatch):

@@ -86,7 +86,7 @@ def test_what_has_no_rows_is_refused():
 @given(st.integers(1, 5))
 def test_shares_are_by_what_is_learned(count):
     batches = [batch for batch, _ in zip(Padded(Counting()).get_data_generator(), range(count), strict=False)]
-    found = shares(batches, Ranks())
+    found = shares(batches, count, Ranks())
     taught = [int((batch.targets >= 0).sum()) for batch in batches]
     assert found == pytest.approx([number / sum(taught) for number in taught])
 
@@ -94,7 +94,8 @@ def test_shares_are_by_what_is_learned(count):
 def test_batches_that_teach_nothing_share_equally():
     batch = next(Counting().get_data_generator())
     empty = attrs.evolve(batch, targets=np.full_like(batch.targets, -1))
-    assert shares([empty, empty], Ranks()) == [0.5, 0.5]
+    assert shares([empty, empty], 2, Ranks()) == [0.5, 0.5]
+    assert shares([empty], 2, Ranks()) == [], "the data have ended"
     assert [learned(each) for each in (3.0, "text")] == [1, 1]
 
 
