@@ -39,7 +39,7 @@ def check_dtype(cfg: TrainerConfig, device: torch.device) -> None:
         return
     raise TrainingError(
         "TrainerConfig.dtype",
-        got=f"'bfloat16' on {device}, {torch.cuda.get_device_name(device)}",
+        got=f"'bfloat16' on {device}, {name_of(device)}",
         wanted="a device that computes in bfloat16 (Ampere or later)",
         do="Set dtype='float32'.",
     )
@@ -48,7 +48,7 @@ def check_dtype(cfg: TrainerConfig, device: torch.device) -> None:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 numbers in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 

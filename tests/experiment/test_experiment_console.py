@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gptlab.experiment import ConsoleObserver, close_logger, make_console, make_logger
 from gptlab.experiment.console import WINDOW_SECONDS, Pace
-from gptlab.pipeline.observe import drop, progress, say, track, watching
+from gptlab.pipeline.observe import drop, note, progress, say, track, watching
 
 
 class Clock:
@@ -54,6 +54,21 @@ def test_a_pipe_gets_a_line_at_the_start_every_ten_seconds_and_at_the_end(tmp_pa
         "tokenize: 100,000 tokens in 25.0 s (4,000 tokens/s)",
     ]
     assert [line[31:].split(maxsplit=1)[1] for line in bench.log.read_text().splitlines()] == bench.lines()
+
+
+def test_a_note_is_shown_with_the_next_report_of_its_task(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, terminal=False)
+    with bench.observer as observer, watching(observer):
+        note("train", "told of a task that has not begun: shown nowhere")
+        progress("train", 0, 100, "steps")
+        bench.clock.now += 10
+        note("train", "loss 2.500")
+        progress("train", 50, 100, "steps")
+    close_logger(bench.logger)
+    assert bench.lines()[:2] == [
+        "train: 100 steps …",
+        "train: 50/100 steps (50 %), loss 2.500, 5.0 steps/s, 10.0 s left",
+    ]
 
 
 def test_without_a_total_there_is_no_time_left_and_slow_things_are_told_per_minute(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import gptlab.pipeline as public
 from gptlab.pipeline import Drops, drop, pipeline, progress, say, track, watching
 from gptlab.pipeline.nearest import catalogue, stages_between
+from gptlab.pipeline.observe import note
 from gptlab.pipeline.place import location, name_of
 
 
@@ -40,6 +41,21 @@ def test_drops_count_and_pass_on() -> None:
     assert drops.counts == {"empty": 3}
     assert drops.examples == {"empty": "A"}
     assert log.lines == ["empty 1 A", "empty 2 B", "hello", "read 1/2 items"]
+
+
+def test_notes_reach_whoever_can_show_them_and_nobody_else() -> None:
+    class Shows(Log):
+        def note(self, task: str, text: str) -> None:
+            seen.append((task, text))
+
+    seen = list[tuple[str, str]]()
+    for onward in (Shows(), Log(), None):
+        with watching(Drops(onward)):
+            note("train", "loss 2.5")
+    with watching(Log()):
+        note("train", "nobody shows it")
+    note("train", "nobody watches")
+    assert seen == [("train", "loss 2.5")]
 
 
 def test_watching_ends_with_its_block_and_nests() -> None:

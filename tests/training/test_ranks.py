@@ -23,7 +23,7 @@ def launch(processes: int, place: Path, *scenarios: str) -> None:
     """Run the program to its end on so many processes."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     start = [sys.executable, *(torchrun if processes > 1 else []), str(PROGRAM), str(place), *scenarios]
-    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parent), "OMP_NUM_THREADS": "1", "GPTLAB_CHECKS": "none"}
+    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parent), "OMP_NUM_THREADS": "1", "GPTLAB_CHECKS": "off"}
     done = subprocess.run(start, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
