@@ -13,7 +13,7 @@ from jaxtyping import Int32
 
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop
-from gptlab.types import PackedSequence, TokenizedDocument, Walk
+from gptlab.types import PackedSequence, Walk
 from gptlab.types.errors import refusal
 from gptlab.types.validators import at_least
 
@@ -97,7 +97,7 @@ class Pack:
         for visit, number in enumerate(np.argsort(walk.visited, kind="stable").tolist()):
             document = walk.documents[number]
             whole = len(document.tokens)
-            if whole > room and visit > 0 and room < self._least(document):
+            if whole > room and visit > 0 and room < self.least(document.title):
                 break
             lengths[number] = min(whole, room)
             room -= int(lengths[number])
@@ -105,9 +105,9 @@ class Pack:
                 break
         return lengths
 
-    def _least(self, document: TokenizedDocument) -> int:
+    def least(self, title: str) -> int:
         """Tokens without which a cut document is not worth its place: title line, `min_document`, end-of-text."""
-        return len(document.title.encode("utf-8", "surrogatepass")) + _TITLE_MARKS + self.min_document + 1
+        return len(title.encode("utf-8", "surrogatepass")) + _TITLE_MARKS + self.min_document + 1
 
 
 def _end_of_text(walk: Walk) -> int:

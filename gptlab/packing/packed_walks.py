@@ -1,0 +1,158 @@
+"""From documents to rows and batches in one part, by machine code: `TraverseLinks | Pack | Collate` at any size.
+
+The rows are those of the stages, bit for bit, which property tests hold it to; what is between the stages is left
+out. A walk is a list of numbers here and never a record, and tokens are copied once, from where they lie to where a
+batch has them. Row `k` is found by its number alone, so reading may begin anywhere.
+
+A policy of the user's own, or a score, runs in Python as in the stages; all else is the same.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from gptlab.graph import Documents, DocumentTable, TraverseLinks
+from gptlab.packing.collate import Collate
+from gptlab.packing.pack import Pack
+from gptlab.pipeline import AtMost, need_source_of, then
+from gptlab.pipeline.observe import drop
+from gptlab.pipeline.protocols import PreCached, Source
+from gptlab.storage import FromMapping
+from gptlab.types import Batch, PackedSequence, TokenizedDocument
+from gptlab.types.errors import refusal
+
+ROWS_AT_ONCE = 64
+"""Rows that are made in one go where they are asked for one by one."""
+
+
+def _is_documents(instance: object, attribute: Any, value: object) -> None:
+    if not isinstance(value, Documents):
+        need_source_of(TokenizedDocument, value, "PackedWalks.documents")
+
+
+@attrs.frozen
+class PackedWalks:
+    """Rows of walks over documents: a seekable source, and a sequence.
+
+    Args:
+        documents: a source of tokenized documents: `StoredDocuments`, whose store is mapped and not read, or any
+            other, which is read into memory; or a `DocumentStore` or `DocumentTable` that is open already.
+        traverse: how documents are chosen and ordered.
+        pack: how they are cut to a row.
+
+    >>> from gptlab.graph import BreadthFirst, DocumentTable
+    >>> PackedWalks(DocumentTable.from_documents([]), TraverseLinks(BreadthFirst(), budget=64), Pack(64)).axes()
+    {'seq': 64}
+    """
+
+    documents: Source[TokenizedDocument] | Documents = attrs.field(validator=_is_documents)
+    traverse: TraverseLinks
+    pack: Pack
+
+    def __attrs_post_init__(self) -> None:
+        if self.traverse.regime == "cover_once" and self.traverse.budget > self.pack.seq_len:
+            raise refusal(
+                "PackedWalks",
+                got=f"walks of {self.traverse.budget} tokens for rows of {self.pack.seq_len}",
+                wanted="walks that fit, for each document is to be in a row once",
+                do=f"Write TraverseLinks(..., budget={self.pack.seq_len}).",
+            )
+
+    def get_data_generator(self, start: int = 0) -> Iterator[PackedSequence]:
+        """The rows from number `start` on."""
+        size = len(self)
+        for first in range(start, size, ROWS_AT_ONCE):
+            yield from self._maker.rows(first, min(first + ROWS_AT_ONCE, size))
+
+    __or__ = then
+    initialize = FromMapping()
+
+    def pre_cache(self) -> None:
+        """Make the documents and the plans of all epochs where they are missing."""
+        if isinstance(self.documents, PreCached):
+            self.documents.pre_cache()
+        len(self)
+
+    def __len__(self) -> int:
+        """How many rows all epochs have."""
+        return len(self._maker.routes)
+
+    def __getitem__(self, number: int) -> PackedSequence:
+        """Row `number`; negative numbers count from the end.
+
+        Raises:
+            IndexError: there are fewer rows.
+        """
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there are {len(self)} rows, so there is no row {number}")
+        place = number % len(self)
+        return self._maker.rows(place, place + 1)[0]
+
+    def batch(self, first: int, last: int) -> Batch:
+        """Rows `first` to `last - 1` as one batch, equal to `stack` of them.
+
+        Raises:
+            IndexError: there are fewer rows.
+        """
+        if not 0 <= first < last <= len(self):
+            raise IndexError(f"there are {len(self)} rows, so there are no rows {first} to {last - 1}")
+        return self._maker.batch(first, last)
+
+    def axes(self) -> Mapping[str, int]:
+        """A row has as many tokens as `pack` says."""
+        return self.pack.axes()
+
+    @cached_property
+    def _maker(self) -> Any:
+        from gptlab.packing.packed_walks_rows import RowMaker  # noqa: PLC0415 - numba takes a second to import
+
+        documents = self._opened()
+        return RowMaker.of(documents, self.traverse.over(documents, is_compiled=True), self.pack)
+
+    def _opened(self) -> Documents:
+        if isinstance(self.documents, Documents):
+            return self.documents
+        store = getattr(self.documents, "store", None)
+        if isinstance(store, Documents):
+            return store
+        return DocumentTable.from_documents(self.documents.get_data_generator())
+
+
+@attrs.frozen
+class CollatedWalks:
+    """Batches of walks, made without rows in between: equal to `PackedWalks | Collate`.
+
+    Args:
+        walks: the rows.
+        collate: how many are a batch.
+    """
+
+    walks: PackedWalks
+    collate: Collate
+
+    def get_data_generator(self, start: int = 0) -> Iterator[Batch]:
+        """The batches from number `start` on."""
+        size, step = len(self.walks), self.collate.batch_size
+        for first in range(start * step, size, step):
+            if first + step > size and self.collate.drop_last:
+                drop("row of a last batch that is not full", count=size - first, example=self.walks[first].ids[0])
+                return
+            yield self.walks.batch(first, min(first + step, size))
+
+    __or__ = then
+    initialize = FromMapping()
+
+    def pre_cache(self) -> None:
+        """Make what is made once."""
+        self.walks.pre_cache()
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+        size, step = len(self.walks), self.collate.batch_size
+        return size // step if self.collate.drop_last else -(-size // step)
+
+    def axes(self) -> Mapping[str, int | AtMost]:
+        """Those of rows and of batches."""
+        return {**self.walks.axes(), **self.collate.axes()}
