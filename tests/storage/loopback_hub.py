@@ -1,7 +1,8 @@
 """A hub on the loopback: the endpoints that `huggingface_hub` uses for models, and faults on request.
 
 It speaks what the library's source says (create, model info, preupload, LFS batch with basic and multipart transfer,
-verify, commit as NDJSON, validate-yaml, resolve with redirect to a signed address, ranges); Xet is switched off.
+verify, commit as NDJSON, validate-yaml, resolve with redirect to a signed address, ranges); and, where it is asked
+for, the part of Xet that takes in files which do not compress.
 """
 
 import base64
@@ -10,6 +11,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -175,6 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
             r"PUT /lfs/(?P<oid>[0-9a-f]{64})": self._put,
             r"PUT /parts/(?P<oid>[0-9a-f]{64})/(?P<part>\d+)": self._put_part,
             r"POST /complete/(?P<oid>[0-9a-f]{64})": self._complete,
+            r"GET /api/models/(?P<repo>[^/]+/[^/]+)/xet-write-token/main": self._xet_token,
+            r"POST /cas/v1/xorbs/default/[0-9a-f]{64}": self._xet_chunks,
+            r"POST /cas/v2/shards": lambda _: Answer(200, {"type": "result", "result": 1}),
             r"POST /verify": lambda body: Answer(200 if json.loads(body)["oid"] in self.hub.objects else 404),
             r"POST /api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<revision>.+)": self._commit,
             r"(GET|HEAD) /(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+|refs/pr/\d+)/(?P<name>.+)": self._resolve,
@@ -290,6 +295,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.objects[oid] = content
         return Answer(200)
 
+    def _xet_token(self, _: bytes, repo: str) -> Answer:
+        self._repo(repo, writing=True)
+        return Answer(200, {"accessToken": "xet", "exp": int(time.time()) + 3600, "casUrl": f"{self.hub.url}/cas"})
+
+    def _xet_chunks(self, body: bytes) -> Answer:
+        """A run of chunks, each with a head: version (1 byte), size (3), compression (1), size of the content (3)."""
+        content = b""
+        while body and body[0] == 0 and body[4] == 0:
+            size = int.from_bytes(body[1:4], "little")
+            content, body = content + body[8 : 8 + size], body[8 + size :]
+        self.hub.objects[hashlib.sha256(content).hexdigest()] = content
+        return Answer(200, {"was_inserted": True})
+
     def _commit(self, body: bytes, repo: str, revision: str) -> Answer:
         found = self._repo(repo, writing=True)
         lines = [json.loads(line) for line in body.splitlines()]
@@ -346,7 +364,7 @@ def oid_of(content: bytes, is_large: bool) -> str:
 
 @contextlib.contextmanager
 def client_of(
-    hub: Hub, cache: Any, monkeypatch: Any, *, offline: bool = False, token: str | None = TOKEN
+    hub: Hub, cache: Any, monkeypatch: Any, *, offline: bool = False, xet: bool = False, token: str | None = TOKEN
 ) -> Iterator[None]:
     """Point the library at the hub, with a cache of its own and without waiting."""
     import huggingface_hub
@@ -358,9 +376,10 @@ def client_of(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", not xet)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache) + "-token")
+    monkeypatch.setenv("HF_XET_CACHE", str(cache) + "-xet")
     monkeypatch.setattr(http.time, "sleep", lambda _: None)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)

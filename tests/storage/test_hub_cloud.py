@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import traceback
@@ -127,6 +128,24 @@ def test_a_broken_upload_goes_on_where_it_stopped(hub: Hub, saved: Path) -> None
     # The files are sent in the order of their names: the first shard was there, the third file had not been tried.
     assert next(request for request in hub.requests if request.startswith("PUT")) == f"PUT /lfs/{second}"
     assert hub.asked("PUT") == 2
+
+
+def test_the_hubs_own_transfer_of_large_files_is_used_where_it_is(
+    hub: Hub, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Xet, which the real hub speaks: what it takes it takes once, and its errors are told like all others."""
+    content = os.urandom(150_000)  # never sent before, and not to be compressed
+    (saved / "model.safetensors").write_bytes(content)
+    with client_of(hub, tmp_path / "cache", monkeypatch, xet=True):
+        hub.faults.append(Fault("xet-write-token", status=401, times=1000))
+        with pytest.raises(StorageError, match="wanted  a valid token") as raised:
+            upload(saved, "owner/name", patience=QUICK)
+        assert TOKEN not in str(raised.value)
+        hub.faults.clear()
+        upload(saved, "owner/name", patience=QUICK)
+    assert hub.repos["owner/name"].files["model.safetensors"] == (content, True)
+    assert hub.asked("POST /cas/v1/xorbs") == 1
+    assert hub.asked("PUT") == 0
 
 
 def test_shards_of_an_earlier_upload_are_removed_and_other_files_stay(hub: Hub, saved: Path) -> None:

@@ -102,9 +102,21 @@ def scrubbed(text: str, token: str | None) -> str:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The status code of an answer, where there was one."""
+    """The status code of an answer, where there was one.
+
+    >>> status_of(ConnectionError("Request error: HTTP status client error (401 Unauthorized), domain: http://h/x"))
+    401
+    """
     response: Any = getattr(error, "response", None)
-    return int(response.status_code) if isinstance(error, HfHubHTTPError) and response is not None else None
+    if isinstance(error, HfHubHTTPError) and response is not None:
+        return int(response.status_code)
+    # The transfer of large files (Xet) has no errors of its own for answers, and says the status in words.
+    said = (
+        re.search(r"HTTP status \w+ error \((\d{3})\b", str(error))
+        if isinstance(error, OSError | RuntimeError)
+        else None
+    )
+    return int(said[1]) if said else None
 
 
 def retry_after(error: BaseException) -> float | None:

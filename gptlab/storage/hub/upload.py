@@ -91,6 +91,7 @@ class _Sending:
     files: Mapping[str, Path]
     token: str | None = attrs.field(repr=False)
     patience: Patience
+    ready: dict[str, CommitOperationAdd] = attrs.field(factory=dict)
 
     def step(self, call: Callable[[], T], doing: str) -> T:
         """Something to ask of the hub, which may be asked twice."""
@@ -108,14 +109,19 @@ class _Sending:
     def _send(self, name: str, path: Path) -> None:
         addition = CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
         self.api.preupload_lfs_files(self.repo, additions=[addition], num_threads=1, free_memory=False)
+        self.ready[name] = addition
 
     def commit(self, replaces: tuple[str, ...], message: str) -> str:
         """All in one commit on the head as it is now; a second call finds that nothing is left to do."""
         head = self.api.model_info(self.repo)
         there = [sibling.rfilename for sibling in head.siblings or ()]
         gone = [name for name in there if matches(name, replaces) and name not in self.files]
-        # Made anew for each attempt: the library asks the hub what is there when it meets a new one, and not again.
-        additions = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in self.files.items()]
+        # Those that were just sent serve once. For another attempt they are made anew, for the library asks the hub
+        # what is there when it meets a new one, and not again: an answer that was lost makes no second commit.
+        additions = [
+            self.ready.pop(name, None) or CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
+            for name, path in self.files.items()
+        ]
         info = self.api.create_commit(
             self.repo,
             operations=[*additions, *(CommitOperationDelete(path_in_repo=name) for name in gone)],
