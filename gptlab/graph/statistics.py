@@ -3,8 +3,7 @@
 import attrs
 import numpy as np
 
-from gptlab.graph.documents import NO_EDGE
-from gptlab.graph.table import DocumentTable
+from gptlab.graph.documents import NO_EDGE, Documents
 from gptlab.types import DocumentId
 
 
@@ -34,9 +33,10 @@ class GraphStatistics:
     unlinked: int
 
 
-def graph_statistics(table: DocumentTable) -> GraphStatistics:
+def graph_statistics(table: Documents) -> GraphStatistics:
     """Count what `table` holds.
 
+    >>> from gptlab.graph import DocumentTable
     >>> graph_statistics(DocumentTable.from_documents([])).documents
     0
     """
@@ -45,8 +45,8 @@ def graph_statistics(table: DocumentTable) -> GraphStatistics:
     no_edge = dict(zip(NO_EDGE, table.no_edge.sum(axis=0).tolist(), strict=True))
     return GraphStatistics(
         documents=len(table),
-        tokens=len(table.tokens),
-        links=len(table.link_targets),
+        tokens=int(table.token_offsets[-1]),
+        links=len(graph.out_targets) + sum(no_edge.values()),
         kept=len(graph.out_targets),
         missing=no_edge["missing"],
         self_links=no_edge["self"],
