@@ -9,11 +9,13 @@ batches, and must end with the same loss. `TorchTrainer` runs with everything on
 terminal, run-time checks. The peers run with their loggers, bars and checkpoints off. A step's time is that from
 asking for a batch to asking for the next. The contenders take turns, a few steps each, in an order that changes; a
 ratio is the median over rounds of the ratio of medians within a round. The data figures are `data_seconds` over
-`seconds` of the run's own metrics. Writes `result.json` beside this file.
+`seconds` of the run's own metrics. Writes `result.json` beside this file, or `result_small.json` with `--small`: a
+model whose step takes milliseconds, where what a trainer does itself can be seen.
 """
 
 import argparse
 import contextlib
+import functools
 import io
 import itertools
 import json
@@ -92,11 +94,11 @@ def by_hand(model: DagTransformer, source: Watched, steps: int) -> float:
     return value
 
 
-def ours(model: DagTransformer, source: Watched, steps: int) -> float:
+def ours(model: DagTransformer, source: Watched, steps: int, *, bar: bool = True) -> float:
     """With metrics, bar and checks."""
     checked = Watched(source.source.checked("first"), source.asked)
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
-        console = Console(file=nowhere, force_terminal=True, width=120)
+        console = Console(file=nowhere, force_terminal=True, width=120) if bar else None
         logger = logging.Logger("run")
         with ConsoleObserver(logger, console) as observer, watching(observer):
             TorchTrainer.instantiate(
@@ -245,16 +247,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--pages", type=int, default=1500)
+    parser.add_argument("--small", action="store_true", help="a model whose step takes milliseconds")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in ("lightning.pytorch", "lightning", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as cache:
-        made = recipe(Settings(pages=asked.pages, cache=Path(cache)))
+        settings = Settings(pages=asked.pages, cache=Path(cache))
+        if asked.small:
+            tiny = attrs.evolve(settings.model, layers=1, width=32, heads=1, vocab_size=512, max_seq_len=128)
+            settings = attrs.evolve(settings, batch_size=2, model=tiny)
+        made = recipe(settings)
         made.pre_cache()
         model, source = made.model, made.data
         assert isinstance(model, DagTransformer)
-        contenders = {"by hand": by_hand, "gptlab": ours, "lightning": lightning, "transformers": transformers}
+        contenders = {
+            "by hand": by_hand,
+            "gptlab": ours,
+            "gptlab without its bar": functools.partial(ours, bar=False),
+            "lightning": lightning,
+            "transformers": transformers,
+        }
         times: dict[str, list[float]] = {name: [] for name in contenders}
         losses: dict[str, float] = {}
         for number in range(asked.rounds):
@@ -275,7 +288,7 @@ def main() -> None:
             "waiting for data, packed rows": packed,
             "waiting for data, packing online": waiting(model, online, 3 * asked.steps),
         }
-    (HERE / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    (HERE / ("result_small.json" if asked.small else "result.json")).write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 
 

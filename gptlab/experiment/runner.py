@@ -214,8 +214,9 @@ def _trained(recipe: Recipe[Any], session: Session, device: str, ranks: Ranks) -
         hooks = (evaluate, Usage(every=every), *hooks, Redraw(session.run, every=every))
     saved = ranks.from_first(lambda: str(latest_checkpoint(session.run.path) or ""))
     if saved:
+        allow = ("recipes", recipe.trainer.schedule.partition(".")[0])  # a schedule that the recipe itself names
         trainer: TorchTrainer[Any] = TorchTrainer.load_checkpoint(
-            saved, data_source=recipe.data, logger=session.logger, hooks=hooks, device=device, allow=("recipes",)
+            saved, data_source=recipe.data, logger=session.logger, hooks=hooks, device=device, allow=allow
         )
     else:
         model: Any = recipe.model

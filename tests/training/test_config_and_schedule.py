@@ -1,6 +1,7 @@
 """TrainerConfig refuses with four parts; the schedule is what its docstring says."""
 
 import itertools
+import json
 import math
 
 import attrs
@@ -78,6 +79,13 @@ def _unchecked(name, value):
     cfg = TrainerConfig()
     object.__setattr__(cfg, name, value)
     attrs.validate(cfg)
+
+
+def test_all_of_it_is_read_back_from_json():
+    cfg = TrainerConfig(
+        groups=(("*embedding*", 0.5, 0.0),), batch_schedule=((5, 2), (9, 4)), ema=0.9, patience=3, spike=None
+    )
+    assert from_config(json.loads(json.dumps(to_config(cfg)))) == cfg
 
 
 @given(configs, st.data())
