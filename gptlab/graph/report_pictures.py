@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 from jaxtyping import Bool, Integer
 
@@ -75,7 +76,8 @@ def draw_policies(found: Mapping[int, Mapping[str, RowLinks]], path: Path) -> Pa
 
 def draw_pack(walk: Walk, seq_len: int, path: Path) -> Path:
     """One row: who may see what, and beside it the documents as blocks and their links as arcs."""
-    from matplotlib.patches import FancyArrowPatch, Rectangle  # noqa: PLC0415 - half a second to import
+    from matplotlib.colors import ListedColormap  # noqa: PLC0415 - half a second to import
+    from matplotlib.patches import FancyArrowPatch, Rectangle  # noqa: PLC0415
 
     lengths = np.array([len(document.tokens) for document in walk.documents])
     lengths[int(walk.visited.argmax())] -= max(0, int(lengths.sum()) - seq_len)
@@ -83,9 +85,15 @@ def draw_pack(walk: Walk, seq_len: int, path: Path) -> Path:
     figure, _ = _figure(10.5, 5.8, panels=2)
     left, right = figure.axes
     seen, step = mask_of(walk, lengths)
-    left.imshow(seen, extent=(0, len(seen) * step, len(seen) * step, 0), cmap="Blues", interpolation="nearest")
-    left.set(xlabel="token that is read", ylabel="token that reads", title="the mask: links read from the link on")
-    right.set(xlim=(-1.0, 2.2), ylim=(int(lengths.sum()), 0), title="documents, targets first")
+    own, _ = mask_of(attrs.evolve(walk, edges=np.empty((0, 3), np.int32)), lengths)
+    colours, end = ListedColormap(["white", BLUE, VERMILION]), len(seen) * step
+    shade = seen.astype(np.int8) + (seen & ~own)
+    left.imshow(shade, extent=(0, end, end, 0), cmap=colours, vmin=0, vmax=2, interpolation="nearest", aspect="auto")
+    left.set(xlabel="token that is read", ylabel="token that reads")
+    left.set_title("what each token reads: its own document, and what it links to", fontsize=10)
+    left.grid(visible=False)
+    right.set(xlim=(-1.0, 2.2), ylim=(end, 0))
+    right.set_title("documents, targets first, and their links", fontsize=10)
     right.set_axis_off()
     for start, length, document in zip(starts.tolist(), lengths.tolist(), walk.documents, strict=True):
         right.add_patch(Rectangle((0, start), 0.25, length, facecolor=SKY, edgecolor="white"))
