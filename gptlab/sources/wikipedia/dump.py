@@ -21,6 +21,7 @@ from gptlab.sources.wikipedia.opening import open_raw
 from gptlab.sources.wikipedia.pages import DAMAGED, TWICE
 from gptlab.sources.wikipedia.redirects import KIND, Redirects, build_redirects, title_hash
 from gptlab.sources.wikipedia.siteinfo import SiteInfo
+from gptlab.sources.wikipedia.stdin import STDIN, kept_stdin
 from gptlab.sources.wikipedia.whole import in_processes, in_this_process
 from gptlab.sources.wikipedia.work import Batch, Task, Work
 from gptlab.sources.wikipedia.workers import Processes
@@ -49,11 +50,14 @@ class WikipediaDump:
     """The documents of a MediaWiki XML export, plain, .bz2, .gz or .xz, of any wiki in any language.
 
     Attributes:
-        path: the dump. What it is called does not matter: its first bytes say how it is compressed.
+        path: the dump, or `-` for standard input. What it is called does not matter: its first bytes say how it is
+            compressed.
         more: further files of the same dump, where it comes in several (shards), in the order of their pages.
         namespaces: which pages are documents; 0 holds the articles.
         templates: how further templates read in prose, such as `{"My quote": "“{text|1}”"}`; an empty pattern
             drops a template that would be rendered.
+        infoboxes: whether the fields of infoboxes stay, as a list.
+        tables: whether tables stay, as Markdown's.
         processes: how many read it; 0 takes all processors for a dump that is large and one process for another.
         ray: whether the processes are Ray's: on the cluster it is connected to, else on one that starts here. Needs
             `pip install 'gptlab[ray]'`.
@@ -71,6 +75,8 @@ class WikipediaDump:
     more: tuple[Path, ...] = attrs.field(default=(), metadata=LOCATION)
     namespaces: frozenset[int] = attrs.field(default=frozenset({0}), converter=_namespaces)
     templates: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    infoboxes: bool = False
+    tables: bool = False
     processes: int = attrs.field(
         default=0, validator=at_least(0, at_most=4096, error=SourceError), metadata=LOCATION, eq=False
     )
@@ -84,10 +90,11 @@ class WikipediaDump:
             SourceError: when it cannot be read.
         """
         digest = hashlib.sha256(EDITION.encode())
-        for path in (self.path, *self.more):
+        for path in self._files():
             with open_raw(path) as file:
                 status = path.stat()
-                digest.update(f" {status.st_size} {status.st_mtime_ns} ".encode())
+                changed = "" if self.path == STDIN else status.st_mtime_ns  # what is piped in is new every time
+                digest.update(f" {status.st_size} {changed} ".encode())
                 digest.update(file.read(_SAMPLED))
                 file.seek(max(0, status.st_size - _SAMPLED))
                 digest.update(file.read(_SAMPLED))
@@ -132,13 +139,16 @@ class WikipediaDump:
     __or__ = then
     initialize = FromMapping()
 
+    def _files(self) -> tuple[Path, ...]:
+        return (kept_stdin(self.cache) if self.path == STDIN else self.path, *self.more)
+
     def _table(self) -> Path:
         key = f"{self.content_fingerprint()} {sorted(self.namespaces)}"
         return self.cache / f"{KIND}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def _batches(self, redirects: Redirects | None, name: str, *, quiet: bool) -> Generator[Batch, None, None]:
         """What comes of the pages of all files: documents, or all that redirects need where none are given."""
-        for path in (self.path, *self.more):
+        for path in self._files():
             with closing(self._batches_of(path, redirects, name, quiet=quiet)) as batches:
                 yield from batches
 
@@ -153,7 +163,7 @@ class WikipediaDump:
                 site=site,
                 namespaces=self.namespaces,
                 templates=dict(self.templates),
-                options={},
+                options={"infoboxes": self.infoboxes, "tables": self.tables},
                 table=table,
             )
 

@@ -127,20 +127,25 @@ class Processes:
                 try:
                     waiting = self._parts.get(block=not sent)
                 except queue.Empty:
-                    sent.popleft().set_result(receive(process.stdout))
+                    self._take(process.stdout, sent)
                     continue
                 if waiting is None:
                     return
                 sent.append(waiting[0])
                 send(process.stdin, pickle.dumps(waiting[1], protocol=5))
                 if len(sent) == 2:
-                    sent.popleft().set_result(receive(process.stdout))
+                    self._take(process.stdout, sent)
         except (OSError, EOFError):
             self._tell_death(process, sent)
         finally:
             with contextlib.suppress(OSError):
                 process.stdin.close()
             process.stdout.close()
+
+    @staticmethod
+    def _take(stdout: IO[bytes], sent: deque[Future[bytes]]) -> None:
+        result = receive(stdout)  # before its future is taken away: where this fails, that is told
+        sent.popleft().set_result(result)
 
     def _tell_death(self, process: subprocess.Popen[bytes], sent: deque[Future[bytes]]) -> None:
         code = process.wait()

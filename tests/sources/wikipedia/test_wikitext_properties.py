@@ -159,3 +159,68 @@ def test_real_samples(
     assert sum(len(LEFT_OVERS.findall(text)) for text in plain) < 50
     sample = read[:: max(1, len(read) // 40)]
     assert all(scan_links(document.text) == document.links for document in sample)
+
+
+KEEPING = Converter(SiteInfo(), infoboxes=True, tables=True)
+
+
+def test_fields_and_tables_stay_where_they_are_asked_for() -> None:
+    box = "{{Infobox river\n| name = Ob\n| length_km = {{convert|12|km}}\n| image = Ob.jpg\n| mouth = [[Sea]]\n}}\n"
+    table = (
+        '{| class="wikitable"\n|+ Rivers\n! River !! Long\n|-\n| style="x" | [[Ob]] || 12 {{x}}\n|-\n| a\nb\n'
+        "| c | d\n|}\n"
+    )
+    assert KEEPING(f"{box}The '''Ob'''.\n\n{table}After.\n<table><tr><th>x<td>y</table>")[0] == (
+        "- name: Ob\n- length km: 12 kilometres (7.5 mi)\n- mouth: [Sea](Sea)\n\nThe **Ob**.\n\n"
+        "| River | Long |\n| --- | --- |\n| [Ob](Ob) | 12 |\n| a b | d |\n\nAfter.\n\n| x | y |\n| --- | --- |"
+    )
+    assert wikitext_to_markdown(f"{box}The '''Ob'''.\n\n{table}After.", SiteInfo())[0] == "The **Ob**.\n\nAfter."
+
+
+TABLE_PIECES = [
+    *PIECES,
+    "\n|-\n",
+    "\n| ",
+    "\n! ",
+    "||",
+    "\n{|",
+    "\n|}",
+    "\n|+",
+    "<td>",
+    "<tr>",
+    "{{Infobox x|a=",
+    "|b=",
+]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(TABLE_PIECES), max_size=40).map("".join))
+def test_what_is_kept_carries_what_a_scan_finds(wikitext: str) -> None:
+    text, links = KEEPING(wikitext)
+    assert scan_links(text) == links
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]", text), "no mark of ours is left"
+    widths = {
+        line.count("|") - line.count("\\|")
+        for line in text.split("\n")
+        if line.startswith("| --- ") and "`" not in line
+    }
+    assert 0 not in widths
+
+
+ATOMS = ["<", "<ref>", "<ref ", "'", "''", "{|\n", "|\n", "&", "|", "[", "*\n", "\n", "<math>", "<table>", "[[a]]"]
+
+
+@settings(max_examples=12)
+@given(st.lists(st.sampled_from([*ATOMS, "[[", "{{", "}}", "]]", "<!--", " ", "a", "=="]), min_size=1, max_size=4))
+def test_twice_the_atoms_take_about_twice_the_time(atoms: list[str]) -> None:
+    def seconds(size: int) -> float:
+        unit = "".join(atoms)
+        text = unit * (size // len(unit))
+        best = 9.0
+        for _ in range(3):
+            start = time.process_time()
+            KEEPING(text)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(60_000) < 4 * max(seconds(30_000), 0.003), "a square would take four times as long"

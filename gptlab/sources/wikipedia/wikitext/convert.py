@@ -15,7 +15,7 @@ from gptlab.sources.wikipedia.wikitext.lines import LineStep
 from gptlab.sources.wikipedia.wikitext.links import LinkStep, Resolver
 from gptlab.sources.wikipedia.wikitext.marks import Gathered, without_marks
 from gptlab.sources.wikipedia.wikitext.opaque import hide_opaque
-from gptlab.sources.wikipedia.wikitext.tables import drop_tables
+from gptlab.sources.wikipedia.wikitext.tables import drop_tables, table_rows
 from gptlab.sources.wikipedia.wikitext.tags import replace_tags
 from gptlab.sources.wikipedia.wikitext.template_table import renderers_for
 from gptlab.sources.wikipedia.wikitext.templates import expand_templates
@@ -59,6 +59,8 @@ class Converter:
         site: the wiki.
         templates: prose templates of the user's, name to pattern, such as `{"My quote": "“{text|1}”"}`.
         namespaces: links into these are kept.
+        infoboxes: whether the fields of infoboxes stay, as a list.
+        tables: whether tables stay, as Markdown's.
         resolve: where a link's target leads in the end; redirects.
     """
 
@@ -69,10 +71,13 @@ class Converter:
         templates: Mapping[str, str] | None = None,
         namespaces: frozenset[int] = frozenset({0}),
         resolve: Resolver | None = None,
+        infoboxes: bool = False,
+        tables: bool = False,
     ) -> None:
         self._site = site
-        self._renderers = renderers_for(site.language, tuple(sorted((templates or {}).items())))
+        self._renderers = renderers_for(site.language, tuple(sorted((templates or {}).items())), infoboxes)
         self._links = LinkStep(site, resolve, namespaces)
+        self._keeps_tables = tables
         self._has_variants = site.language.partition("-")[0] in _VARIANT_LANGUAGES
 
     def __call__(self, wikitext: str, title: str = "") -> tuple[str, tuple[Link, ...]]:
@@ -88,7 +93,7 @@ class Converter:
         if self._has_variants and "-{" in text:
             text = _VARIANT.sub(_variant, text)
         if "|}" in text or "{|" in text or "table" in text:
-            text = drop_tables(text)
+            text = drop_tables(text, table_rows) if self._keeps_tables else drop_tables(text)
         if "<" in text:
             text = replace_tags(text)
         own = document_id(title, self._site.case_of(0)) if title else DocumentId("")

@@ -7,15 +7,26 @@ empty pair where a pronunciation stood goes.
 import re
 
 from gptlab.sources.wikipedia.wikitext.emphasis import emphasis
-from gptlab.sources.wikipedia.wikitext.marks import BREAK, HOLE, JOINT, LINK, OPAQUE, QUOTE_END, QUOTE_START, Gathered
+from gptlab.sources.wikipedia.wikitext.marks import (
+    BREAK,
+    CELL,
+    HOLE,
+    JOINT,
+    LINK,
+    OPAQUE,
+    QUOTE_END,
+    QUOTE_START,
+    ROW,
+    Gathered,
+)
 from gptlab.sources.wikipedia.wikitext.opaque import hide_block
 
 _LIST = "*#:;"
 _TERM, _DROPPED = 7, -1
-_PREFIX = re.compile(r"[*#:;]+")
 _HEADING = re.compile(r"(={1,6})(.+?)\1[ \t\x05]*$")
 _COLON = re.compile(r"[ \t]{0,9}(:)[ \t]+")
 _SPACES = re.compile(r"[ \t]{2,}")
+_BLANKS = re.compile(r"\n{3,}")
 _ROW = re.compile(r"\||!.*(?:!!|\|)|!\s*(?:scope|style|colspan|rowspan|align|width|class|bgcolor)\b")
 _ONLY_MARKS = re.compile(r"[\s\x04\x05,;:.|()/–—*·•-]*")
 
@@ -59,6 +70,8 @@ class LineStep:
 
     def run(self, text: str) -> str:
         """All lines as Markdown, with marks for links and code still in them."""
+        if "\n\n\n" in text:
+            text = _BLANKS.sub("\n\n", text)
         for line in text.split("\n"):
             if line[:1] == " " and not line.isspace():
                 self._indented.append(line)
@@ -80,6 +93,8 @@ class LineStep:
             self._heading(len(found[1]), found[2])
         elif first in "|!" and _ROW.match(line):
             return
+        elif first == ROW:
+            self._row(line[1:].replace(ROW, " "))
         elif first == QUOTE_START:
             self._blank()
             self._quoted += 1
@@ -137,10 +152,12 @@ class LineStep:
             self._blank()
 
     def _item(self, line: str) -> None:
-        prefix = _PREFIX.match(line)[0]  # type: ignore[index]
-        text = self._inline(line[len(prefix) :])
+        written = line.lstrip(_LIST)
+        prefix = line[: len(line) - len(written)]
+        text = self._inline(written) if written else ""
         if not text or _ONLY_MARKS.fullmatch(text):
-            self._out.append((_DROPPED, ""))
+            if not self._out or self._out[-1][0] != _DROPPED:
+                self._out.append((_DROPPED, ""))
             return
         bullets = prefix.rstrip(":;")
         if prefix[-1] == ";":
@@ -161,6 +178,15 @@ class LineStep:
             self._counters.pop(depth, None)
             lead += "- "
         self._put("item", lead + text.replace(BREAK, "\n" + "  " * (depth + 1)))
+
+    def _row(self, line: str) -> None:
+        """One row of a table; Markdown wants a rule below the first."""
+        cells = [self._inline(cell.replace(BREAK, " ")).replace("|", "\\|") for cell in line.split(CELL)]
+        is_first = self._last != "table"
+        self._put("table", f"| {' | '.join(cells)} |")
+        if is_first:
+            self._put("table", "|" + " --- |" * len(cells))
+        self._counters.clear()
 
     def _definition(self, text: str) -> None:
         term, colon, meaning = _COLON.split(text, 1) if _COLON.search(text) else (text, "", "")

@@ -20,6 +20,8 @@ HOLE = "\x05"
 """Where a template was dropped: punctuation left empty around it goes as well."""
 JOINT = "\x0e"
 """Keeps quote marks apart where something between them went: `''a''<ref/>''b''`."""
+ROW, CELL = "\x0f", "\x10"
+"""A row of a table that is kept, alone on its line; between its cells."""
 QUOTE_START, QUOTE_END = "\x06", "\x07"
 """A block quotation opens, closes; alone on their lines."""
 

@@ -5,6 +5,7 @@ itself, so the next `</ref>` is not its own; a tag that is never closed is text;
 runs to the end. Each kind of closing tag is looked for once in vain at most, which keeps the step linear.
 """
 
+import functools
 import re
 
 from gptlab.sources.wikipedia.wikitext.entities import decode_entities
@@ -17,9 +18,15 @@ _DROPPED_TEXT = """
 _DROPPED = frozenset(_DROPPED_TEXT.split())
 _KEPT_TEXT = "nowiki pre math chem ce syntaxhighlight source code"
 _KEPT = frozenset(_KEPT_TEXT.split())
-_OPENING = re.compile(
-    "<(?:(!--)|(" + "|".join(sorted(_DROPPED | _KEPT, key=len, reverse=True)) + r")(?=[\s/>]))", re.IGNORECASE
-)
+
+
+@functools.lru_cache(maxsize=256)
+def _opening(never_closed: frozenset[str] = frozenset()) -> re.Pattern[str]:
+    """What may open a comment or one of the tags, without those that are known to be never closed."""
+    names = "|".join(sorted((_DROPPED | _KEPT) - never_closed, key=len, reverse=True)) or "(?!)"
+    return re.compile(rf"<(?=[!A-Za-z])(?:(!--)|({names})(?=[\s/>]))", re.IGNORECASE)
+
+
 _CLOSING = {name: re.compile(rf"</(?i:{name})\s*>") for name in _DROPPED | _KEPT}
 _LANGUAGE = re.compile(r"""\blang\s*=\s*["']?\s*([\w+#.-]{1,30})""")
 _INNER_TAGS = re.compile(r"</?(?:nowiki|noinclude|span|small|var|b|i|em|strong|br|sub|sup)\b[^<>]*>", re.IGNORECASE)
@@ -30,7 +37,8 @@ def hide_opaque(text: str, gathered: Gathered) -> str:
     kept: list[str] = []
     position = 0
     never_closed: set[str] = set()
-    found = _OPENING.search(text)
+    opening, known = _opening(), 0
+    found = opening.search(text)
     while found:
         if found[1]:
             end = text.find("-->", found.end())
@@ -41,7 +49,9 @@ def hide_opaque(text: str, gathered: Gathered) -> str:
         if end:
             kept += (text[position : found.start()], piece or _nothing(text, found.start(), end))
             position = end
-        found = _OPENING.search(text, max(position, found.end()))
+        if len(never_closed) > known:
+            opening, known = _opening(frozenset(never_closed)), len(never_closed)
+        found = opening.search(text, max(position, found.end()))
     kept.append(text[position:])
     return "".join(kept)
 
@@ -60,14 +70,12 @@ def _whole_line(text: str, start: int, end: int) -> int:
 def _extension_tag(text: str, found: re.Match[str], never_closed: set[str], gathered: Gathered) -> tuple[str, int]:
     """What stands for the tag that opens at `found`, and where it ends; 0 where it is no whole tag."""
     name = found[2].lower()
-    if never_closed & {">", name}:
-        return "", 0
     inside = text.find(">", found.end()) + 1
     if inside and text[inside - 2] == "/":
         return (gathered.hide("prose", "") if name == "nowiki" else ""), inside
     closing = _CLOSING[name].search(text, inside) if inside else None
     if closing is None:
-        never_closed.add(name if inside else ">")
+        never_closed |= {name} if inside else _DROPPED | _KEPT
         return "", 0
     attributes = text[found.end() : inside - 1]
     content = text[inside : closing.start()]

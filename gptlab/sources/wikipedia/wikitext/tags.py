@@ -75,6 +75,6 @@ def _script(found: re.Match[str]) -> str:
 def _tag(found: re.Match[str]) -> str:
     name = found[2].lower()
     if name in _GO:
-        return joint(found.string, *found.span())
+        return joint(found.string, found.start(), found.end())
     becomes = _BECOMES.get(name)
     return found[0] if becomes is None else becomes[1 if found[1] else 0]

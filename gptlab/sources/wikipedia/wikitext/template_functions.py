@@ -261,3 +261,24 @@ def formatted_number(arguments: Arguments) -> str:
     if not digits.isdecimal() or not digits.isascii() or len(digits) > 40:
         return value
     return ("-" if whole.startswith("-") else "") + f"{int(digits):,}" + dot + rest
+
+
+_NO_FACT = re.compile(
+    r"image|imagen|hình|logo|flag|seal|map|signature|style|colou?r|width|size|upright|\balt\b|caption"
+)
+_FILE = re.compile(r"\.(?:jpe?g|png|svg|gif|tiff?|webp|og[gv]|webm)\s*$|^\[\[(?:file|image):", re.IGNORECASE)
+_LINES = re.compile(r"\s*\n[*#:;\s]*")
+
+
+def fields(arguments: Arguments) -> str:
+    """`{{Infobox river|length_km=12|image=x.jpg}}`: the named fields as a list, but for pictures and looks.
+
+    >>> fields(Arguments("infobox river", (), {"length_km": "12", "image": "x.jpg", "mouth": "\\n* Sea\\n* Lake"}))
+    '\\n* length km: 12\\n* mouth: Sea, Lake\\n'
+    """
+    lines = []
+    for key, written in arguments.named.items():
+        value = _LINES.sub(", ", written.strip().lstrip("*#:; "))
+        if value and not _NO_FACT.search(key) and not _FILE.search(value):
+            lines.append(f"\n* {key.replace('_', ' ')}: {value}")
+    return "".join(lines) + "\n" if lines else ""

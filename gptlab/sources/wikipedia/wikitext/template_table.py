@@ -5,6 +5,7 @@ dropped: infoboxes, navigation, citations, maintenance.
 """
 
 import functools
+import re
 from collections.abc import Callable
 
 from gptlab.sources.wikipedia.wikitext import template_functions as functions
@@ -168,13 +169,23 @@ def _names(listed: str) -> list[str]:
     return [template_name(name) for name in listed.split(";") if name.strip()]
 
 
+_INFOBOX = re.compile(
+    r".*\binfobox\b|(?:automatic )?taxobox|speciesbox|geobox|chembox|thông tin |hộp thông tin|bảng phân loại"
+    r"|карточка|صندوق معلومات|ज्ञानसन्दूक|.*信息框"
+)
+"""Names of templates that show a page's facts in a box."""
+
+
 @functools.lru_cache(maxsize=16)
-def renderers_for(language: str, extra: tuple[tuple[str, str], ...] = ()) -> Callable[[str], Renderer | None]:
+def renderers_for(
+    language: str, extra: tuple[tuple[str, str], ...] = (), infoboxes: bool = False
+) -> Callable[[str], Renderer | None]:
     """The look-up of a wiki: from a template's name to how it reads, or None for one that is dropped.
 
     Args:
         language: the wiki's; it names languages in `{{lang-fr|...}}`.
         extra: (template, pattern) pairs of the user's, which come first. An empty pattern drops a template.
+        infoboxes: whether the fields of infoboxes are rendered.
     """
     table: dict[str, Renderer] = {}
     for text, names in _PATTERNS.items():
@@ -209,6 +220,8 @@ def renderers_for(language: str, extra: tuple[tuple[str, str], ...] = ()) -> Cal
         found = table.get(name)
         if found is None and name.startswith(tuple(families)):
             found = next(renderer for start, renderer in families.items() if name.startswith(start))
+        if found is None and infoboxes and _INFOBOX.match(name):
+            found = functions.fields
         return found
 
     return find
