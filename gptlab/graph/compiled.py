@@ -4,6 +4,8 @@ numba compiles a function at its first call and keeps the code beside the module
 run after an installation waits: half a minute for all of gptlab. numba alone takes a second to import, so modules
 that use this one are imported where they are called, and `import gptlab.graph` stays light.
 
+Compiled functions assert nothing: pytest rewrites `assert` to code that numba does not know.
+
 numba looks for changes in the file of a function and not in those that it calls. So compiled functions that call each
 other stand in one file, or an edit would leave stale code behind.
 """

@@ -8,7 +8,19 @@ import hypothesis.strategies as st
 import numpy as np
 
 from gptlab.benchmarks import HeldOutLoss, LinkAccuracy, LinkGain, RestatedFacts
-from gptlab.graph import BreadthFirst, DepthFirst, Follow, RandomOrder, RandomWalk, Split, TraverseLinks
+from gptlab.graph import (
+    BestFirst,
+    BreadthFirst,
+    DepthFirst,
+    DropLeaks,
+    Follow,
+    RandomOrder,
+    RandomWalk,
+    ShortestFirst,
+    Split,
+    SplitByCommunity,
+    TraverseLinks,
+)
 from gptlab.models import (
     DagTransformer,
     DagTransformerConfig,
@@ -20,7 +32,7 @@ from gptlab.models import (
     NGramConfig,
     SampleLinks,
 )
-from gptlab.packing import Collate, Concatenate, Pack, PackedRows, Shuffled
+from gptlab.packing import Collate, CollatedWalks, Concatenate, Pack, PackedRows, PackedWalks, Shuffled
 from gptlab.pipeline import pipeline
 from gptlab.sources import (
     ArticleFolder,
@@ -56,7 +68,9 @@ def gptlab_examples(folder: Path) -> Iterator[object]:
 def stages() -> Iterator[object]:
     yield Tokenize(ByteTokenizer())
     yield Split("train", fraction=0.5)
-    for policy in (BreadthFirst(), DepthFirst(Follow("both")), RandomWalk(), RandomOrder()):
+    yield SplitByCommunity("train", fraction=0.5)
+    policies = (BreadthFirst(), DepthFirst(Follow("both")), RandomWalk(), RandomOrder(), BestFirst(), ShortestFirst())
+    for policy in policies:
         name = f"TraverseLinks by {type(policy).__name__}"
         yield Example(TraverseLinks(policy, seed=3, budget=16), name=name)
     yield Pack(16, min_document=2)
@@ -96,6 +110,12 @@ def sources(folder: Path) -> Iterator[object]:
     yield ArticleFolder(notes, cache=cache)
     rows = packed(wiki, cache)
     yield rows
+    traverse = TraverseLinks(BreadthFirst(), budget=256, regime="cover_once", cache=cache)
+    yield Example(traverse, name="TraverseLinks, each document once")
+    yield DropLeaks(notes, size=3)
+    walks = PackedWalks(pipeline(wiki, Tokenize(ByteTokenizer())), traverse, Pack(256))
+    yield walks
+    yield CollatedWalks(walks, Collate(2))
     yield Example(Shuffled(rows, seed=2), name="Shuffled, endless")
     yield Example(Shuffled(rows, seed=2, epochs=1), name="Shuffled, one epoch")
     yield Example(pipeline(Shuffled(rows, seed=2), Collate(2)), name="batches of shuffled rows")
