@@ -24,6 +24,7 @@ from gptlab.graph import (
 )
 from gptlab.graph.compiled_order import CYCLE, order_walks
 from gptlab.graph.order import keep_acyclic_slowly, targets_first
+from gptlab.graph.store import DocumentStore, StoredDocuments
 from gptlab.packing import Collate, CollatedWalks, Pack, PackedWalks, Shuffled
 from gptlab.pipeline import ContractError, Drops, pipeline, watching
 from gptlab.types import TokenizedDocument
@@ -164,14 +165,37 @@ def test_tokens_may_lie_in_several_shards():
     assert list(PackedWalks(Sharded(), traverse, pack).get_data_generator()) == rows
 
 
+def test_a_store_on_disk_gives_the_rows_of_the_table(tmp_path):
+    documents = list(power_law_corpus(60, links=4, length=12))
+    store = DocumentStore.build(documents, tmp_path / "store")
+    for regime in ({}, {"regime": "cover_once", "cache": tmp_path / "plans"}):
+        traverse, pack = TraverseLinks(BestFirst(), budget=90, **regime), Pack(90)
+        rows = list(PackedWalks(DocumentTable.from_documents(documents), traverse, pack).get_data_generator())
+        assert list(PackedWalks(store, traverse, pack).get_data_generator()) == rows
+        if regime:
+            assert sorted(id for row in rows for id in row.ids) == sorted(store.ids)
+
+
+def test_stored_documents_are_mapped_and_not_read_as_a_source(tmp_path):
+    stored = StoredDocuments(Notes(30), cache=tmp_path)
+    walks = PackedWalks(stored, TraverseLinks(BreadthFirst(), budget=64), Pack(64))
+    walks.pre_cache()
+    assert walks._opened() is stored.store
+    assert [*walks.get_data_generator()] == [*PackedWalks(Notes(30), walks.traverse, walks.pack).get_data_generator()]
+
+
+@attrs.frozen
+class Notes:
+    """A source of so many documents."""
+
+    size: int
+
+    def get_data_generator(self) -> Iterator[TokenizedDocument]:
+        """Some documents."""
+        return power_law_corpus(self.size, links=3, length=9)
+
+
 def test_it_is_a_part_of_a_pipeline_and_a_value():
-    @attrs.frozen
-    class Notes:
-        size: int
-
-        def get_data_generator(self) -> Iterator[TokenizedDocument]:
-            return power_law_corpus(self.size, links=3, length=9)
-
     walks = PackedWalks(Notes(30), TraverseLinks(BreadthFirst(), budget=64), Pack(64))
     assert walks == attrs.evolve(walks) != attrs.evolve(walks, pack=Pack(65))
     batches = list(pipeline(walks, Collate(4)).get_data_generator())
