@@ -16,9 +16,9 @@ import attrs
 from gptlab.graph import Documents, DocumentTable, TraverseLinks
 from gptlab.packing.collate import Collate
 from gptlab.packing.pack import Pack
-from gptlab.pipeline import AtMost, need_source_of, then
+from gptlab.pipeline import need_source_of, then
 from gptlab.pipeline.observe import drop
-from gptlab.pipeline.protocols import PreCached, Source
+from gptlab.pipeline.protocols import HasAxes, PreCached, Source
 from gptlab.storage import FromMapping
 from gptlab.types import Batch, PackedSequence, TokenizedDocument
 from gptlab.types.errors import refusal
@@ -100,9 +100,9 @@ class PackedWalks:
             raise IndexError(f"there are {len(self)} rows, so there are no rows {first} to {last - 1}")
         return self._maker.batch(first, last)
 
-    def axes(self) -> Mapping[str, int]:
-        """A row has as many tokens as `pack` says."""
-        return self.pack.axes()
+    def axes(self) -> Mapping[str, Any]:
+        """A row has as many tokens as `pack` says, of the vocabulary that the documents claim."""
+        return {**(self.documents.axes() if isinstance(self.documents, HasAxes) else {}), **self.pack.axes()}
 
     @cached_property
     def _maker(self) -> Any:
@@ -153,6 +153,6 @@ class CollatedWalks:
         size, step = len(self.walks), self.collate.batch_size
         return size // step if self.collate.drop_last else -(-size // step)
 
-    def axes(self) -> Mapping[str, int | AtMost]:
+    def axes(self) -> Mapping[str, Any]:
         """Those of rows and of batches."""
         return {**self.walks.axes(), **self.collate.axes()}

@@ -27,6 +27,8 @@ from gptlab.graph.order import keep_acyclic_slowly, targets_first
 from gptlab.graph.store import DocumentStore, StoredDocuments
 from gptlab.packing import Collate, CollatedWalks, Pack, PackedWalks, Shuffled
 from gptlab.pipeline import ContractError, Drops, pipeline, watching
+from gptlab.sources import LinkedFactsWiki
+from gptlab.tokenizers import ByteTokenizer, Tokenize
 from gptlab.types import TokenizedDocument
 
 packs = st.builds(Pack, st.integers(2, 60), min_document=st.integers(0, 6))
@@ -201,6 +203,8 @@ def test_it_is_a_part_of_a_pipeline_and_a_value():
     batches = list(pipeline(walks, Collate(4)).get_data_generator())
     assert batches == list(CollatedWalks(walks, Collate(4)).get_data_generator())
     assert CollatedWalks(walks, Collate(4, drop_last=True)).axes() == {"seq": 64, "batch": 4}
+    tokenized = pipeline(LinkedFactsWiki(pages=12), Tokenize(ByteTokenizer()))
+    assert attrs.evolve(walks, documents=tokenized).axes() == {"vocab": 257, "seq": 64}
 
 
 def test_plans_are_made_before_the_first_row(tmp_path):
