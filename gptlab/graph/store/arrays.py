@@ -5,6 +5,8 @@ is when it is closed. Any program that reads `.npy` reads a store.
 """
 
 import contextlib
+import mmap
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,12 +72,20 @@ def write_array(directory: Path, name: str, array: np.ndarray) -> None:
 def map_array(directory: Path, name: str) -> Any:
     """An array of `directory`, mapped and read-only: pages are read when they are touched.
 
+    It is a plain array over the mapping, as a slice of `np.memmap` runs Python code of that class.
+
     Raises:
         StorageError: there is none, or the file is cut or no array.
     """
     path = directory / f"{name}.npy"
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            begins, size = file.tell(), os.fstat(file.fileno()).st_size
+            if dtype.hasobject or len(shape) != 1 or size != begins + shape[0] * dtype.itemsize:
+                raise ValueError(f"a header of {dtype} {shape} over {size - begins:,} bytes")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError, EOFError) as error:
         raise StorageError(
             path,
@@ -83,5 +93,13 @@ def map_array(directory: Path, name: str) -> Any:
             wanted="an array of a document store",
             do="Remove the directory and build it again, or restore a copy.",
         ) from error
-    # A slice of `np.memmap` runs Python code of that class; a slice of a plain view does not.
-    return mapped.view(np.ndarray)
+    return np.frombuffer(mapped, dtype, shape[0], begins)
+
+
+def release(array: np.ndarray) -> None:
+    """Let go of the pages of a mapped array, which count as resident; they stay in the page cache."""
+    base: Any = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if isinstance(base, mmap.mmap):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -92,6 +92,7 @@ class Numbers(Mapping[DocumentId, int]):
         self._names = names
         self._hashes = hashes
         self._numbers = hash_numbers
+        self.arrays = (hashes, hash_numbers)
 
     def __len__(self) -> int:
         return len(self._names)

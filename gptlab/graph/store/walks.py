@@ -12,6 +12,9 @@ from gptlab.pipeline.observe import drop, track
 from gptlab.storage import FromMapping
 from gptlab.types import Walk
 
+_RELEASE_EVERY = 8
+"""Walks after which the pages of the store are let go of: what a reader holds is what so many walks touch."""
+
 
 @attrs.frozen
 class Walks:
@@ -42,6 +45,8 @@ class Walks:
             for reason, count in walk.dropped.items():
                 drop(LINK_DROPS[reason], count=count, example=walk.documents[-1].id)
             yield walk
+            if k % _RELEASE_EVERY == 0:
+                documents.release()
 
     __or__ = then
     initialize = FromMapping()

@@ -4,8 +4,10 @@ import json
 import multiprocessing
 import pickle
 import shutil
+import sys
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from graph_strategies import document, power_law_corpus
@@ -43,6 +45,8 @@ def test_a_store_is_the_table_of_its_documents(folder, documents, size):
     with watching(Drops()) as by_store:
         store = DocumentStore.build(iter(documents), fresh(folder), size=size)
     assert_same(store, table)
+    store.release()  # pages that were let go of are read again
+    assert [store[number] for number in range(len(table))] == [table[number] for number in range(len(table))]
     assert (by_store.counts, by_store.examples) == (by_table.counts, by_table.examples)
     summary = store.summary
     assert summary.links == len(table.link_targets) == summary.edges + int(table.no_edge.sum())
@@ -99,14 +103,7 @@ def test_a_merge_of_parts_is_one_build(folder, corpora, size):
 
 
 def as_dtype(document: TokenizedDocument, dtype: type) -> TokenizedDocument:
-    return TokenizedDocument(
-        id=document.id,
-        title=document.title,
-        tokens=document.tokens.astype(dtype),
-        link_positions=document.link_positions,
-        link_targets=document.link_targets,
-        flags=document.flags,
-    )
+    return attrs.evolve(document, tokens=document.tokens.astype(dtype))
 
 
 @settings(max_examples=25)
@@ -344,3 +341,22 @@ def test_a_copy_is_a_store(store, tmp_path):
     copy = DocumentStore.open(tmp_path / "copy")
     copy.verify()
     assert copy.get(DocumentId("D3")) == store.get(DocumentId("D3"))
+
+
+def resident_file_pages() -> int:
+    """Bytes of files that are resident in this process."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile"))
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is resident")
+def test_pages_that_are_let_go_of_are_not_resident_and_come_back(tmp_path):
+    many = np.arange(4_000_000, dtype=np.uint32)
+    many[-1] = 9
+    only = attrs.evolve(document("A", []), tokens=many)
+    store = DocumentStore.build([only], tmp_path / "store")
+    assert store[0] == only
+    before = resident_file_pages()
+    store.release()
+    assert before - resident_file_pages() > 15_000_000
+    assert store[0] == only
