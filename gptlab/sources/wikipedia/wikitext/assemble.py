@@ -7,7 +7,7 @@ after entities, so that none can make a link. Links are written by `render_link`
 import re
 
 from gptlab.sources.wikipedia.wikitext.entities import decode_entities
-from gptlab.sources.wikipedia.wikitext.marks import BREAK, LINK, OPAQUE, Gathered
+from gptlab.sources.wikipedia.wikitext.marks import LINK, OPAQUE, STRAY, Gathered
 from gptlab.types import Link, render_link
 from gptlab.types.links import escape_code, escape_prose
 
@@ -36,7 +36,7 @@ def assemble(text: str, gathered: Gathered) -> tuple[str, tuple[Link, ...]]:
 def _anchor(anchor: str, gathered: Gathered) -> str:
     if OPAQUE in anchor:
         anchor = _OPAQUE_MARK.sub(lambda found: gathered.opaque[int(found[1])].text, anchor)
-    return decode_entities(anchor.replace(BREAK, " "))
+    return decode_entities(STRAY.sub(" ", anchor))
 
 
 def _prose(run: str, gathered: Gathered) -> str:

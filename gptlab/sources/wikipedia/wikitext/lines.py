@@ -17,6 +17,7 @@ from gptlab.sources.wikipedia.wikitext.marks import (
     QUOTE_END,
     QUOTE_START,
     ROW,
+    STRAY,
     Gathered,
 )
 from gptlab.sources.wikipedia.wikitext.opaque import hide_block
@@ -81,7 +82,8 @@ class LineStep:
             self._line(line)
         if self._indented:
             self._end_indented()
-        return "\n".join(_without_empty_sections(self._out))
+        whole = "\n".join(_without_empty_sections(self._out))
+        return STRAY.sub(" ", whole) if CELL in text or QUOTE_START in text or QUOTE_END in text else whole
 
     def _line(self, line: str) -> None:
         first = line[:1]
@@ -189,6 +191,7 @@ class LineStep:
         self._counters.clear()
 
     def _definition(self, text: str) -> None:
+        text = text.replace(BREAK, " ")
         term, colon, meaning = _COLON.split(text, 1) if _COLON.search(text) else (text, "", "")
         self._put("indent", term if "**" in term else f"**{term}**", _TERM)
         if colon and meaning.strip():

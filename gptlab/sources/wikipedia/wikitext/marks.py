@@ -25,6 +25,8 @@ ROW, CELL = "\x0f", "\x10"
 QUOTE_START, QUOTE_END = "\x06", "\x07"
 """A block quotation opens, closes; alone on their lines."""
 
+STRAY = re.compile(f"[{BREAK}{QUOTE_START}{QUOTE_END}{ROW}{CELL}]")
+"""Marks that only mean something in their place; elsewhere (half of a tag in a cell) they are a space."""
 _OURS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _RETURNS = re.compile(r"\r\n?")
 

@@ -8,7 +8,8 @@ import bisect
 import re
 from collections.abc import Callable
 
-from gptlab.sources.wikipedia.wikitext.marks import CELL, ROW
+from gptlab.sources.wikipedia.wikitext.marks import CELL, ROW, STRAY
+from gptlab.sources.wikipedia.wikitext.tags import replace_tags
 
 _EDGE = re.compile(r"^[ \t:*#;\x05]*\{\||^[ \t\x05]*\|\}|<(/?)table\b[^<>]*>", re.MULTILINE | re.IGNORECASE)
 _HEADING = re.compile(r"^==", re.MULTILINE)
@@ -70,6 +71,7 @@ def table_rows(table: str) -> str:
     inside = drop_tables(inside)
     if "<" in inside:
         inside = _HTML.sub(lambda found: "" if found[1] else _HTML_AS.get(found[2].lower(), "\n"), inside)
+        inside = STRAY.sub(" ", replace_tags(inside))
     rows: list[list[str]] = [[]]
     is_caption = False
     for line in map(str.strip, inside.split("\n")):
