@@ -275,7 +275,7 @@ def main() -> None:
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 seconds, losses[name] = turn(contenders[name], model, source, asked.steps)
                 times[name].append(seconds)
-        packed = waiting(model, source, 3 * asked.steps)
+        packed = waiting(model, source, 36)
         online = _online(made)
         result = {
             "date": "2026-11-24",
@@ -286,7 +286,7 @@ def main() -> None:
             "over gptlab": {name: _ratio(each, times["gptlab"]) for name, each in times.items()},
             "last loss": losses,
             "waiting for data, packed rows": packed,
-            "waiting for data, packing online": waiting(model, online, 3 * asked.steps),
+            "waiting for data, packing online": waiting(model, online, 36),
         }
     (HERE / ("result_small.json" if asked.small else "result.json")).write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))

@@ -76,6 +76,30 @@ class ExplodesAtRowOne(DeepModel):
             yield attrs.evolve(output, loss=output.loss * float("nan")) if is_bad else output
 
 
+def talk(folder: Path) -> None:
+    """What ranks tell each other, and what becomes of a failure of the first."""
+    ranks = current_ranks()
+    heard = ranks.from_first(lambda: {"text": "ä" * 70_000, "nothing": None, "rank": ranks.rank})
+    found = []
+    place = folder / "prepared.txt"
+    ranks.one_by_one(lambda: found.append(place.exists()) or place.write_text("once"))
+
+    def fails() -> None:
+        raise ValueError("as a recipe that has changed")
+
+    ways = []
+    for ask in (ranks.from_first, ranks.one_by_one):
+        try:
+            ask(fails)
+        except ValueError:
+            ways.append("says why")
+        except SystemExit as end:
+            ways.append(f"ends with {end.code}")
+    sums = ranks.total(1, ranks.rank, 0.5)
+    said = {"heard": heard, "found": found, "ways": ways, "sums": sums, "any": ranks.any(ranks.rank == 1)}
+    (folder / f"said-{ranks.rank}.json").write_text(json.dumps(said))
+
+
 @attrs.frozen
 class Uneven:
     """Three batches for the first rank, two for the others: only some notice that the data have ended."""
@@ -120,6 +144,8 @@ def scenario(name: str, folder: Path) -> None:
             trainer.train()
         except TrainingError as error:
             (folder / f"error-{current_ranks().rank}.txt").write_text(str(error))
+    elif name == "talk":
+        talk(folder)
     elif name in ROWS:
         trained_on_rows(name, folder)
     elif name.startswith("resume:"):

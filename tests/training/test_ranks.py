@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ranks_program import CONFIGS, ROWS
 from safetensors.numpy import load_file
+from torch import nn
 
-from gptlab.training import Ranks, TrainingError, current_ranks, joined
+from gptlab.training import Ranks, TrainerConfig, TrainingError, current_ranks, joined
 from gptlab.training.metrics import BY_THE_CLOCK
+from gptlab.training.parallel import parallelise, part_of, whole
 
 PROGRAM = Path(__file__).with_name("ranks_program.py")
-SCENARIOS = [*CONFIGS, *ROWS, "nan", "stopped", "ends"]
+SCENARIOS = [*CONFIGS, *ROWS, "nan", "stopped", "ends", "talk"]
 
 
 def launch(processes: int, place: Path, *scenarios: str) -> None:
@@ -90,13 +93,25 @@ def test_a_wrong_weighting_would_be_seen(runs):
     assert abs(sum(parts) / 2 - lines(runs[2] / "plain")[0]["loss"]) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["plain", "accumulate", "fsdp_accumulate"])
-@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
-def test_a_checkpoint_is_gone_on_from_with_another_number_of_ranks(runs, tmp_path, name, before, after):
-    shutil.copytree(runs[before] / name, tmp_path / name)
-    launch(after, tmp_path, f"resume:{name}")
-    assert_same_curve(runs[1] / name, tmp_path / name)
-    said = json.loads((tmp_path / name / "checkpoints" / "step-00000008" / "trainer.json").read_text())
+GONE_ON = ("plain", "accumulate", "fsdp_accumulate")
+
+
+@pytest.fixture(scope="module", params=[(1, 2), (2, 1)], ids=["1 to 2", "2 to 1"])
+def resumed(runs, tmp_path_factory, request) -> tuple[int, Path]:
+    """Runs of some processes, gone on from their fourth step by others: how many, and where."""
+    before, after = request.param
+    place = tmp_path_factory.mktemp("resumed")
+    for name in GONE_ON:
+        shutil.copytree(runs[before] / name, place / name)
+    launch(after, place, *(f"resume:{name}" for name in GONE_ON))
+    return after, place
+
+
+@pytest.mark.parametrize("name", GONE_ON)
+def test_a_checkpoint_is_gone_on_from_with_another_number_of_ranks(runs, resumed, name):
+    after, place = resumed
+    assert_same_curve(runs[1] / name, place / name)
+    said = json.loads((place / name / "checkpoints" / "step-00000008" / "trainer.json").read_text())
     assert said["ranks"] == after
 
 
@@ -132,6 +147,34 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_step(runs):
 def test_data_that_end_on_one_rank_stop_all(runs):
     texts = [(runs[2] / "ends" / f"error-{rank}.txt").read_text() for rank in (0, 1)]
     assert texts[0] == texts[1] and texts[0].startswith("the data source of TorchTrainer, at step 3\n")
+
+
+def test_ranks_hear_the_first_prepare_once_and_fail_together(runs):
+    first, second = (json.loads((runs[2] / "talk" / f"said-{rank}.json").read_text()) for rank in (0, 1))
+    assert first["heard"] == second["heard"] == {"text": "ä" * 70_000, "nothing": None, "rank": 0}
+    assert (first["found"], second["found"]) == ([False], [True]), "the second begins when the first is done"
+    assert first["ways"] == ["says why"] * 2 and second["ways"] == ["ends with 2"] * 2
+    assert first["sums"] == second["sums"] == [2.0, 1.0, 1.0] and first["any"] and second["any"]
+    alone = json.loads((runs[1] / "talk" / "said-0.json").read_text())
+    assert alone["ways"] == ["says why"] * 2 and alone["sums"] == [1.0, 0.0, 0.5] and not alone["any"]
+
+
+def test_muon_needs_whole_matrices():
+    cfg = TrainerConfig(optimizer="muon", parallel="fsdp")
+    with pytest.raises(TrainingError) as error:
+        parallelise(nn.Linear(2, 2), cfg, Ranks(rank=0, world=2))
+    assert str(error.value) == (
+        "TrainerConfig.parallel\n  got     'fsdp' with optimizer 'muon'\n"
+        "  wanted  an optimiser that changes each number by itself: Muon needs whole matrices\n"
+        "  Set optimizer='adamw', or parallel='ddp'."
+    )
+
+
+def test_what_is_whole_stays_as_it_is():
+    tensor = torch.ones(2, 3)
+    assert whole(tensor) is tensor and part_of(tensor, torch.zeros(2, 3)) is tensor
+    with parallelise(nn.Linear(1, 1), TrainerConfig(), Ranks()).holding():
+        assert parallelise(nn.Linear(1, 1), TrainerConfig(), Ranks()).loss(lambda: tensor) is tensor
 
 
 def test_half_an_environment_is_refused(monkeypatch):

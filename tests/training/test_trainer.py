@@ -150,6 +150,49 @@ def test_every_step_has_its_line(tmp_path):
     ]
 
 
+def test_the_bar_begins_where_the_run_does_and_shows_loss_and_speed(tmp_path):
+    class Noting(Recorder):
+        def note(self, task: str, text: str) -> None:
+            notes.append((task, text))
+
+    notes: list[tuple[str, str]] = []
+    seen = Noting()
+    with watching(seen):
+        trainer = TorchTrainer.instantiate(CFG, TinyModel(), Counting(), directory=tmp_path)
+        trainer.train()
+        path = tmp_path / "checkpoints" / "step-00000010"
+        TorchTrainer.load_checkpoint(path, data_source=Counting(), allow=("tiny_torch",)).train()
+    begins = [report for report in seen.reports if report[1] in (0, 10)]
+    assert begins == [("train", 0, 12, "steps"), ("train", 10, 12, "steps")]
+    task, text = notes[-1]
+    assert task == "train" and text.startswith(f"loss {metrics(tmp_path)[-1]['loss']:.3f}, ")
+    assert text.endswith(" tokens/s")
+
+
+def test_a_run_goes_on_with_changed_settings_where_it_is_told_so(tmp_path):
+    TorchTrainer.instantiate(CFG, TinyModel(), Counting(), directory=tmp_path).train()
+    path = tmp_path / "checkpoints" / "step-00000010"
+    longer = TorchTrainer.load_checkpoint(path, data_source=Counting(), allow=("tiny_torch",), steps=15, ema=0.5)
+    assert longer.cfg == attrs.evolve(CFG, steps=15, ema=0.5)
+    longer.train()
+    assert [line["step"] for line in metrics(tmp_path)] == list(range(1, 16))
+
+
+def triangle(cfg: TrainerConfig, step: int) -> float:
+    return cfg.learning_rate * min(step + 1, cfg.steps - step) / cfg.steps
+
+
+def test_a_schedule_of_ones_own_is_followed_and_found_again(tmp_path):
+    cfg = attrs.evolve(CFG, schedule="test_trainer.triangle")
+    trained = TorchTrainer.instantiate(cfg, TinyModel(), Counting(), directory=tmp_path).train()
+    assert [line["learning_rate"] for line in metrics(tmp_path)] == [triangle(cfg, step) for step in range(12)]
+    path = tmp_path / "checkpoints" / "step-00000010"
+    again = TorchTrainer.load_checkpoint(path, data_source=Counting(), allow=("tiny_torch", "test_trainer"))
+    assert same(again.train(), trained)
+    with pytest.raises(TrainingError, match=r"TrainerConfig[.]schedule\n  got     'test_trainer[.]triangle': "):
+        TorchTrainer.load_checkpoint(path, data_source=Counting(), allow=("tiny_torch",))
+
+
 @attrs.frozen
 class DrawsRandomNumbers:
     seen: list[int]
