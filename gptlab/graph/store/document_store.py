@@ -29,7 +29,7 @@ from gptlab.graph.store.parts import PartSize
 from gptlab.graph.store.summary import KIND, StoreSummary, read_summary, tokenizer_fingerprint
 from gptlab.graph.store.titles import Ids, Names, Numbers, Titles
 from gptlab.pipeline.protocols import Source, Tokenizer
-from gptlab.storage import verify
+from gptlab.storage import StorageError, is_complete, verify
 from gptlab.types import DocumentId, TokenArray, TokenizedDocument
 
 
@@ -135,6 +135,7 @@ class DocumentStore:
             StorageError: there is a store already and `replace` is not given, or the disk is full.
             ValueError: documents that are not of one tokenizer, or without tokens.
         """
+        _refuse_taken(directory, replace)
         build_store((documents,), directory, tokenizer=tokenizer_fingerprint(tokenizer), replace=replace, size=size)
         return cls.open(directory)
 
@@ -148,6 +149,7 @@ class DocumentStore:
         replace: bool = False,
     ) -> "DocumentStore":
         """One store of parts that one or many processes have written by `write_parts`, in this order."""
+        _refuse_taken(directory, replace)
         merge_parts(parts, directory, tokenizer=tokenizer_fingerprint(tokenizer), replace=replace)
         return cls.open(directory)
 
@@ -222,6 +224,16 @@ class DocumentStore:
     def _check(self, number: int) -> None:
         if not 0 <= number < len(self):
             raise IndexError(f"document {number} of {len(self)}")
+
+
+def _refuse_taken(directory: Path, replace: bool) -> None:
+    if not replace and is_complete(directory, KIND):
+        raise StorageError(
+            directory,
+            got="a document store that is there already",
+            wanted="a free path",
+            do="Open it by DocumentStore.open, or say replace=True.",
+        )
 
 
 def _open_graph(directory: Path, token_offsets: Int64[np.ndarray, "offsets"]) -> LinkGraph:
