@@ -17,6 +17,7 @@ import tokenizers
 
 from gptlab.models.hugging_face.arrays import plain_file
 from gptlab.storage import read_json, write_atomically
+from gptlab.storage.hub import download
 from gptlab.tokenizers.training import byte_characters
 from gptlab.types.errors import refusal
 
@@ -69,6 +70,24 @@ class PretrainedTokenizer:
                 do='Name it, as end_of_text="<|endoftext|>".',
             )
         return cls(definition=text, end_of_text=vocabulary[name])
+
+    @classmethod
+    def load_from_cloud(
+        cls, repo: str, revision: str = "main", *, end_of_text: str | None = None, **downloading: Any
+    ) -> "PretrainedTokenizer":
+        """The tokenizer of a hub's repository.
+
+        Args:
+            repo: `owner/name`.
+            revision: a branch, a tag or, best, a commit.
+            end_of_text: as in `from_pretrained_dir`.
+            downloading: of `gptlab.storage.hub.download`: `token`, `cache`, `patience`.
+
+        Raises:
+            ValueError: not to be had, or no byte-level BPE.
+        """
+        snapshot = download(repo, revision, files=(DEFINITION, CONFIG), **downloading)
+        return cls.from_pretrained_dir(snapshot.directory, end_of_text=end_of_text)
 
     @functools.cached_property
     def _encoder(self) -> tokenizers.Tokenizer:

@@ -114,6 +114,14 @@ def test_to_the_cloud_and_back(hub: Hub, tmp_path: Path) -> None:
     torch.testing.assert_close(theirs(loaded, batch), ours(back, batch), **CLOSE)
 
 
+def test_a_public_tokenizer_comes_from_the_cloud(hub: Hub, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in public(tmp_path / "public").iterdir()}
+    commit = hub.add("owner/public", {**files, "model.safetensors": b"never asked for"})
+    tokenizer = PretrainedTokenizer.load_from_cloud("owner/public", commit, patience=QUICK)
+    assert tokenizer == PretrainedTokenizer.from_pretrained_dir(tmp_path / "public")
+    assert hub.asked("safetensors") == 0
+
+
 def test_a_single_file_takes_the_place_of_shards(hub: Hub) -> None:
     save_to_cloud(small(), "owner/model", patience=QUICK, shard_bytes=2000)
     save_to_cloud(small(seed=1), "owner/model", patience=QUICK)

@@ -1,5 +1,6 @@
 """The same ids: ours, those of `tokenizers` and of `AutoTokenizer` from what we write; public tokenizers as ours."""
 
+import bz2
 import functools
 import json
 import re
@@ -95,6 +96,18 @@ def test_the_ranks_beside_it_are_tiktokens(monkeypatch: pytest.MonkeyPatch) -> N
     encoding = tiktoken.Encoding("x", pat_str=learned().pattern, mergeable_ranks=ranks, special_tokens={})
     assert encoding.encode(SENTENCES[0]) == learned().encode(SENTENCES[0])
     assert ByteLevelBPE.load_from_dir(written() / "tokenizer") == learned()
+
+
+def test_the_ids_are_ours_on_a_real_dump(enwiki_sample: Path) -> None:
+    """A vocabulary of use, on a megabyte of markup in which nothing is tidy."""
+    with bz2.open(enwiki_sample, "rt", encoding="utf-8", errors="ignore") as file:
+        text = file.read(1 << 20)
+    ranks = train_ranks([text], size=4096)
+    tokenizer = ByteLevelBPE(ranks=ranks, vocab_size=len(ranks) + 1)
+    theirs = tokenizers.Tokenizer.from_str(tokenizer_json(tokenizer))
+    lines = text.splitlines(keepends=True)
+    for line, encoding in zip(lines, theirs.encode_batch(lines), strict=True):
+        assert encoding.ids == tokenizer.encode(line)
 
 
 @st.composite
