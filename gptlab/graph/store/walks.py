@@ -12,7 +12,7 @@ from gptlab.pipeline.observe import drop, track
 from gptlab.storage import FromMapping
 from gptlab.types import Walk
 
-_RELEASE_EVERY = 8
+_RELEASE_EVERY = 2
 """Walks after which the pages of the store are let go of: what a reader holds is what so many walks touch."""
 
 
