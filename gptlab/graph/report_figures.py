@@ -76,12 +76,12 @@ def row_links(documents: Documents, policy: VisitPolicy, seq_len: int, rows: int
 
     routes = TraverseLinks(policy, seed=seed, budget=seq_len).over(documents, is_compiled=True)
     graph, visit, rows = documents.graph, np.zeros(len(documents), np.int32), min(rows, len(routes))
-    arrays = [plain(array) for array in (graph.out_offsets, graph.out_targets, graph.out_positions)]
+    out_offsets, targets, positions = map(plain, (graph.out_offsets, graph.out_targets, graph.out_positions))
     lengths, degrees = np.diff(graph.token_offsets), np.diff(graph.out_offsets)
     count = edges = outside = cycle = cut = 0
     for first in range(0, rows, AT_ONCE):
         found, offsets = (plain(array) for array in routes.stretch(first, min(first + AT_ONCE, rows)))
-        order = order_walks(found, offsets, *arrays, visit)
+        order = order_walks(found, offsets, out_offsets, targets, positions, visit)
         count += len(found)
         edges += int(degrees[found].sum())
         outside += int(order.lost[:, OUTSIDE].sum())

@@ -27,7 +27,7 @@ ROWS_AT_ONCE = 64
 """Rows that are made in one go where they are asked for one by one."""
 
 
-def _is_documents(instance: object, attribute: Any, value: object) -> None:
+def _is_documents(instance: object, attribute: Any, value: Any) -> None:
     if not isinstance(value, Documents):
         need_source_of(TokenizedDocument, value, "PackedWalks.documents")
 
@@ -88,7 +88,8 @@ class PackedWalks:
         if not -len(self) <= number < len(self):
             raise IndexError(f"there are {len(self)} rows, so there is no row {number}")
         place = number % len(self)
-        return self._maker.rows(place, place + 1)[0]
+        row: PackedSequence = self._maker.rows(place, place + 1)[0]
+        return row
 
     def batch(self, first: int, last: int) -> Batch:
         """Rows `first` to `last - 1` as one batch, equal to `stack` of them.
@@ -98,7 +99,8 @@ class PackedWalks:
         """
         if not 0 <= first < last <= len(self):
             raise IndexError(f"there are {len(self)} rows, so there are no rows {first} to {last - 1}")
-        return self._maker.batch(first, last)
+        batch: Batch = self._maker.batch(first, last)
+        return batch
 
     def axes(self) -> Mapping[str, Any]:
         """A row has as many tokens as `pack` says, of the vocabulary that the documents claim."""

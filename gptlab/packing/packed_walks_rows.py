@@ -100,8 +100,8 @@ class RowMaker:
         """Where everything stands in these rows, and what each lost, by `_REASONS`."""
         graph, seq_len = self.documents.graph, self.pack.seq_len
         found, offsets = (plain(array) for array in self.routes.stretch(first, last))
-        arrays = (plain(array) for array in (graph.out_offsets, graph.out_targets, graph.out_positions))
-        order = order_walks(found, offsets, *arrays, self.visit)
+        out_offsets, targets, positions = map(plain, (graph.out_offsets, graph.out_targets, graph.out_positions))
+        order = order_walks(found, offsets, out_offsets, targets, positions, self.visit)
         token_offsets = plain(graph.token_offsets)
         too_long = first_too_long(found, offsets, token_offsets, seq_len)
         least = np.array([self._least(document) for document in too_long.tolist()], np.int64)
