@@ -5,7 +5,9 @@ A launcher has `launch(jobs)`: it calls each job once, wherever it likes, and sa
 
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
@@ -72,8 +74,7 @@ class LocalProcesses:
                 wait([process.sentinel for process, _ in working.values()])
                 for number, (process, ours) in list(working.items()):
                     if process.exitcode is not None:
-                        said = ours.recv() if ours.poll() else f"its process ended with code {process.exitcode}"
-                        results[number] = said
+                        results[number] = _told(ours, process.exitcode)
                         ours.close()
                         del working[number]
         finally:
@@ -107,8 +108,39 @@ class Submitit:
             ) from error
         executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
         executor.update_parameters(**self.parameters)
-        submitted = [executor.submit(job) for job in jobs]
+        submitted = [executor.submit(_Elsewhere.of(job)) for job in jobs]
         return [_failure(each.result) for each in submitted]
+
+
+@attrs.frozen(kw_only=True)
+class _Elsewhere:
+    """A job for a fresh process of another machine, which must find the same modules before it can read the job.
+
+    The bytes go from this process to its own jobs, by the shared folder, and nowhere else.
+    """
+
+    path: tuple[str, ...]
+    job: bytes
+
+    @classmethod
+    def of(cls, job: Job) -> "_Elsewhere":
+        import cloudpickle  # noqa: PLC0415 - comes with submitit; takes recipes of a script, too
+
+        here = (str(Path(part).absolute()) for part in sys.path)
+        return cls(path=tuple(here), job=cloudpickle.dumps(job))
+
+    def __call__(self) -> None:
+        sys.path[:] = [*self.path, *(part for part in sys.path if part not in self.path)]
+        pickle.loads(self.job)()
+
+
+def _told(pipe: Any, exit_code: int) -> str | None:
+    """What a process said of its job before it ended; one that was killed said nothing."""
+    try:
+        said: str | None = pipe.recv()
+        return said
+    except EOFError:
+        return f"its process ended with code {exit_code}"
 
 
 def _failure(job: Job) -> str | None:
@@ -127,7 +159,10 @@ def _work(job: Job, told: Any, threads: int) -> None:
 
     torch.set_num_threads(threads)
     _end_with_parent()
-    told.send(_failure(job))
+    try:
+        told.send(_failure(job))
+    except KeyboardInterrupt as stop:
+        sys.exit(f"Stopped. {stop}")
 
 
 def _end_with_parent() -> None:

@@ -129,3 +129,21 @@ def test_an_interrupt_is_logged_without_a_traceback(tmp_path: Path) -> None:
     close_logger(logger)
     text = (tmp_path / "log.txt").read_text()
     assert "interrupted" in text and "Traceback" not in text
+
+
+def test_a_log_that_is_moved_or_removed_goes_on_in_a_new_one_that_says_so(tmp_path: Path) -> None:
+    logger = make_logger(tmp_path, rank=1)
+    log, note = (
+        tmp_path / "log.txt",
+        "(this file was moved or removed while the run worked; earlier lines went with it)",
+    )
+    logger.info("one")
+    log.rename(tmp_path / "log.txt.1")
+    logger.info("two")
+    log.unlink()
+    logger.info("three")
+    logger.info("four")
+    close_logger(logger)
+    lines = log.read_text().splitlines()
+    assert lines[0] == note and [line[-5:] for line in lines[1:]] == ["three", " four"]
+    assert (tmp_path / "log.txt.1").read_text().endswith("one\n")
