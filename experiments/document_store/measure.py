@@ -5,8 +5,8 @@
 Documents have log-normal lengths (300 tokens on average) and 15 links each, whose targets follow a power law; one
 link in ten leads to no document. Text is not tokenized: tokens are drawn, so that the store's own speed is seen, and
 beside it stands the speed of a `ByteLevelBPE` on documents of `LinkedFactsWiki`, in the same run. Every step runs in
-a process of its own, whose peak of resident memory is the kernel's `VmHWM`. A second build of half the size gives what
-a document more costs, from which English Wikipedia is told.
+a process of its own, whose peak of resident memory is the kernel's `VmHWM`. A second build of half the size gives
+what a document more costs, from which English Wikipedia is told.
 
 There is no peer to install: the figure to beat is half the tokenizer's speed. Needs 2 GB of disk and 4 minutes.
 """
