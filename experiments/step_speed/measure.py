@@ -97,10 +97,11 @@ def causal(seq_len: int, batch: Batch, only: str | None) -> dict[str, tuple[Step
     return steps
 
 
-def dag(seq_len: int, batch: Batch) -> dict[str, tuple[Step, nn.Module]]:
+def dag(seq_len: int, batch: Batch, names: list[str]) -> dict[str, tuple[Step, nn.Module]]:
     """This project's model with the mask that follows links, the same with the dense mask, and nanoGPT's causal."""
     steps = {}
-    for name, changes in OURS.items():
+    for name in names:
+        changes = OURS[name]
         steps[name] = ours(seq_len, batch, **changes)
         steps[f"{name}, dense mask"] = ours(seq_len, batch, attention="dense", **changes)
     return steps | {"nanoGPT style": causal(seq_len, batch, "nanoGPT style")["nanoGPT style"]}
@@ -124,15 +125,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--packs", type=int, default=1, help="different batches, one after the other")
+    parser.add_argument("--brief", action="store_true", help="with the dag mask, the default model alone")
     parser.add_argument("--only", default=None, help="names of peers, for a first look")
     args = parser.parse_args()
     torch.set_num_threads(1)
     taken: dict[str, list[float]] = {}
     parameters = {}
     peaks = []
+    names = ["gptlab"] if args.brief else list(OURS)
     for pack in range(args.packs):
         batch = batch_of(args.seq_len, args.rows, seed=pack)
-        steps = causal(args.seq_len, batch, args.only) if args.mask == "causal" else dag(args.seq_len, batch)
+        steps = causal(args.seq_len, batch, args.only) if args.mask == "causal" else dag(args.seq_len, batch, names)
         for step, _ in steps.values():
             step()
         for _ in range(args.rounds):

@@ -9,6 +9,7 @@ from gptlab.models.mask import MaskSpec, dense_mask
 from gptlab.models.ngram import NGram, NGramConfig
 from gptlab.models.output import ModelOutput
 from gptlab.models.sampling import Sampling
+from gptlab.models.torch_model import TorchModel
 
 __all__ = [
     "DagTransformer",
@@ -24,5 +25,6 @@ __all__ = [
     "NGramConfig",
     "SampleLinks",
     "Sampling",
+    "TorchModel",
     "dense_mask",
 ]

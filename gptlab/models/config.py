@@ -8,7 +8,7 @@ from gptlab.models.mask import MaskSpec
 from gptlab.types.errors import refusal
 from gptlab.types.validators import at_least, one_of, satisfies
 
-Attention = Literal["auto", "dense", "gathered"]
+Attention = Literal["auto", "dense", "gathered", "flex", "varlen"]
 MlpKind = Literal["swiglu", "relu2", "gelu", "gelu_tanh"]
 NormKind = Literal["rms", "layer"]
 PositionKind = Literal["rotary", "learned"]

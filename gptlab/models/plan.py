@@ -61,12 +61,15 @@ class Plan:
 
 
 @attrs.frozen
-class _Segment:
+class Segment:
+    """A run of tokens that see the same other documents: all of `keys`, but for the triangle of the run itself."""
+
     queries: Range
     keys: tuple[Range, ...]
 
     @property
     def pairs(self) -> int:
+        """Of query and key, in a rectangle of all."""
         return _length(self.queries) * sum(map(_length, self.keys))
 
 
@@ -85,16 +88,33 @@ def make_plan(documents: Int[Tensor, "batch seq"], edges: Int[Tensor, "batch edg
     rectangles: list[Rectangle] = []
     lengths = []
     for row, (numbers, row_edges) in enumerate(zip(documents.cpu().numpy(), edges.cpu().numpy(), strict=True)):
-        length = int((numbers >= 0).sum())
-        lengths.append(length)
-        first = np.flatnonzero(np.diff(numbers[:length], prepend=-1))[: 1 if spec.kind == "causal" else None]
-        bounds = [int(start) for start in first] + [length]
-        segments = list(_segments(bounds, [tuple(map(int, edge)) for edge in row_edges if edge[0] >= 0], spec))
+        segments = segments_of_row(numbers, row_edges, spec, LONGEST_QUERIES)
         rectangles.extend(_rectangle(row, group, triangle) for group in _grouped(segments))
+        lengths.append(int((numbers >= 0).sum()))
     return Plan(tuple(rectangles), tuple(lengths))
 
 
-def _segments(bounds: list[int], edges: list[tuple[int, ...]], spec: MaskSpec) -> Iterator[_Segment]:
+def segments_of_row(
+    documents: Int[np.ndarray, "seq"], edges: Int[np.ndarray, "edges 3"], spec: MaskSpec, longest: int
+) -> list[Segment]:
+    """The segments of one row, in order; none longer than `longest`, and none for padding.
+
+    >>> row, link = np.array([0, 0, 1, 1, -1]), np.array([[1, 0, 3]])
+    >>> [(segment.queries, segment.keys) for segment in segments_of_row(row, link, MaskSpec(), 9)]
+    [((0, 2), ((0, 2),)), ((2, 3), ((2, 3),)), ((3, 4), ((0, 4),))]
+    """
+    bounds = bounds_of_row(documents, spec)
+    return list(_segments(bounds, [tuple(map(int, edge)) for edge in edges if edge[0] >= 0], spec, longest))
+
+
+def bounds_of_row(documents: Int[np.ndarray, "seq"], spec: MaskSpec) -> list[int]:
+    """Where each document starts, and where the last one ends; the kind `causal` takes all for one."""
+    length = int((documents >= 0).sum())
+    first = np.flatnonzero(np.diff(documents[:length], prepend=-1))[: 1 if spec.kind == "causal" else None]
+    return [int(start) for start in first] + [length]
+
+
+def _segments(bounds: list[int], edges: list[tuple[int, ...]], spec: MaskSpec, longest: int) -> Iterator[Segment]:
     """Every document cut where what it sees changes, and where it gets long."""
     links: dict[int, list[tuple[int, int]]] = {}
     for linker, target, position in edges if spec.follows_links else []:
@@ -111,9 +131,9 @@ def _segments(bounds: list[int], edges: list[tuple[int, ...]], spec: MaskSpec) -
         while at < stop:
             while opened and opened[0][0] <= at:
                 seen |= brings[opened.pop(0)[1]]
-            end = min(stop, at + LONGEST_QUERIES, *(position for position, _ in opened[:1]))
+            end = min(stop, at + longest, *(position for position, _ in opened[:1]))
             keys = [(bounds[number], bounds[number + 1]) for number in sorted(seen)] + [(start, end)]
-            yield _Segment((at, end), _merged(keys))
+            yield Segment((at, end), _merged(keys))
             at = end
 
 
@@ -128,10 +148,10 @@ def _merged(ranges: list[Range]) -> tuple[Range, ...]:
     return tuple(merged)
 
 
-def _grouped(segments: list[_Segment]) -> Iterator[list[_Segment]]:
+def _grouped(segments: list[Segment]) -> Iterator[list[Segment]]:
     """Neighbours that are cheaper in one call, from the left."""
-    group: list[_Segment] = []
-    joined: _Segment | None = None
+    group: list[Segment] = []
+    joined: Segment | None = None
     for segment in segments:
         if joined is not None:
             both = _join(joined, segment)
@@ -145,11 +165,11 @@ def _grouped(segments: list[_Segment]) -> Iterator[list[_Segment]]:
         yield group
 
 
-def _join(left: _Segment, right: _Segment) -> _Segment:
-    return _Segment((left.queries[0], right.queries[1]), _merged(sorted(left.keys + right.keys)))
+def _join(left: Segment, right: Segment) -> Segment:
+    return Segment((left.queries[0], right.queries[1]), _merged(sorted(left.keys + right.keys)))
 
 
-def _rectangle(row: int, group: list[_Segment], triangle: Float[Tensor, "longest longest"]) -> Rectangle:
+def _rectangle(row: int, group: list[Segment], triangle: Float[Tensor, "longest longest"]) -> Rectangle:
     count = group[-1].queries[1] - group[0].queries[0]
     if len(group) == 1:
         return Rectangle(row, group[0].queries, group[0].keys, triangle[:count, :count])

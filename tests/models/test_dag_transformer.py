@@ -300,7 +300,7 @@ def test_refuses_rows_beyond_max_seq_len() -> None:
         ({"width": 30, "heads": 4}, "wanted  width 30 over heads a whole even number\n  These fit: 1, 3, 5, 15."),
         ({"kv_heads": 3}, "got     3\n  wanted  a divisor of heads 4, or None"),
         ({"mlp": "tanh"}, "got     'tanh'\n  wanted  one of 'swiglu', 'relu2', 'gelu', 'gelu_tanh'"),
-        ({"attention": "flash"}, "wanted  one of 'auto', 'dense', 'gathered'"),
+        ({"attention": "flash"}, "wanted  one of 'auto', 'dense', 'gathered', 'flex', 'varlen'"),
         ({"norm": "batch"}, "wanted  one of 'rms', 'layer'"),
         ({"norm_eps": 0.0}, "wanted  a number above 0"),
         ({"head_dim": 7}, "got     7\n  wanted  an even number: rotary positions turn pairs\n  Take 8"),
