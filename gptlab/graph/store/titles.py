@@ -1,6 +1,6 @@
 """Identities and titles of a store as sequences, and from identity to number: nothing is made before it is asked for.
 
-Measured 2026-11-24 with 1,000,000 documents: a number in 5.5 µs, an identity in 1.3 µs (`experiments/document_store`).
+Measured 2026-11-24, a million documents: a number in 5.5 µs, an identity in 1.3 µs (`experiments/document_store`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
