@@ -20,6 +20,7 @@ from gptlab.models.tensors import batch_tensors
 from gptlab.models.transformer import Transformer
 from gptlab.models.weights import load_config, load_weights, save_model
 from gptlab.pipeline import AtMost
+from gptlab.pipeline.observe import say
 from gptlab.pipeline.protocols import Tokenizer
 from gptlab.types import Batch, Generation, Prompt
 from gptlab.types.errors import refusal
@@ -54,6 +55,10 @@ class DagTransformer:
         self.cfg = cfg
         self.network = network
         self.reader = reader
+        if cfg.compile:
+            say("torch.compile: the MLPs are compiled when first used, which takes tens of seconds")
+            for block in network.blocks:
+                block.mlp.compile()  # type: ignore[operator]
         self.gives_log_sums = gives_log_sums
 
     @classmethod

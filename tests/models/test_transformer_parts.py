@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from packs import batches
 from torch import nn
 
-from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
+from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec, dag_transformer
 from gptlab.models.config import RopeScaling
 from gptlab.models.transformer import Mlp, positions_in_documents, rotary_angles, scaled_frequencies
 from gptlab.types import Batch
@@ -141,6 +141,18 @@ def test_checkpointed_blocks_give_the_same_losses_and_gradients_with_dropout() -
         results.append([output.loss.detach(), *(weight.grad for weight in model.network.parameters())])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_compiling_is_asked_for_and_reported_and_the_copy_does_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, said = [], []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+    monkeypatch.setattr(dag_transformer, "say", said.append)
+    make()
+    assert (compiled, said) == ([], [])
+    make(compile=True).copy()
+    assert compiled == ["Mlp"] * 4
+    assert len(said) == 2
+    assert "torch.compile" in said[0]
 
 
 def one_row(texts: list[np.ndarray]) -> Batch:
