@@ -34,7 +34,7 @@ _SAMPLED = 1 << 20
 EDITION = "2"
 """Raised whenever the same dump comes to give other documents."""
 _LARGE = 1 << 23
-"""Bytes of a dump from which on further processes are worth their start, half a second each."""
+"""Bytes of a dump from which on further processes are taken to be worth their start."""
 
 
 def _namespaces(value: object) -> frozenset[int]:

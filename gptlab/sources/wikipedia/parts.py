@@ -1,8 +1,8 @@
 """A dump cut into parts that can be read apart: whole bz2 streams where there are many, else pieces of the XML.
 
 Wikipedia's multistream files begin a new bz2 stream every hundred pages. Where they begin is found by looking for
-the ten bytes that open a stream while the file is read: 1.6 GB/s (2026-11-24), so 14 seconds of the hours that 22 GB
-take, and it cannot disagree with the file, which an index can (reading English Wikipedia's takes longer than that).
+the ten bytes that open a stream while the file is read, which it is anyhow, and which cannot disagree with the file,
+as an index can. (What the search costs has not been measured.)
 All else (one long stream, gzip, xz, plain XML) is decompressed here and cut behind a page.
 
 A cut may fall anywhere: `split` tells what is whole pages and what belongs to a neighbour.
@@ -33,7 +33,7 @@ from gptlab.sources.wikipedia.siteinfo import SiteInfo
 PAGE, PAGE_END = b"<page>", b"</page>"
 """As MediaWiki writes them; in the text of a page `<` is always escaped."""
 PACKED = 1 << 18
-"""Bytes of bz2 in a part: a fifth of a second of work, so that a processor waits for nobody long."""
+"""Bytes of bz2 in a part: little, so that a processor waits for nobody long."""
 PLAIN = 1 << 20
 """Bytes of XML in a part."""
 LONGEST_STREAM = 1 << 22

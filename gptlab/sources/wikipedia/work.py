@@ -3,7 +3,7 @@
 A `Task` is a value, so it crosses to another process or machine; `Task.begin` makes the function that works, once
 per process, and `do_part` is that function for a part of the dump, from bytes to bytes. What comes back is packed
 tightly (links as an array of offsets and one text of targets), because the reader must unpack what all workers
-send: 4 ms per MB of XML, where making it takes 150 (2026-11-24).
+send. (What that costs has not been measured.)
 """
 
 import pickle
