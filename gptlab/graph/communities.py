@@ -83,7 +83,7 @@ def communities(count: int, edges: Edges, seed: int = 0, resolution: float = 1.0
         ValueError: igraph is not installed.
     """
     try:
-        import igraph  # noqa: PLC0415 - optional
+        import igraph  # type: ignore[import-untyped]  # noqa: PLC0415 - optional
     except ImportError as error:
         raise refusal(
             "communities", got="no igraph", wanted="the extra `communities`", do="pip install 'gptlab[communities]'"

@@ -222,7 +222,7 @@ def _go_on(order: Any, work: Work) -> int:
 @compiled
 def _is_reached(document: int, work: Work) -> bool:
     place, state = work.scratch.reached_at[document], work.scratch.state
-    return place < state[COUNT] and work.found[state[BASE] + place] == document
+    return bool(place < state[COUNT] and work.found[state[BASE] + place] == document)
 
 
 @compiled
@@ -271,7 +271,7 @@ def _link(document: int, number: int, work: Work) -> int:
 def _enters(document: int, work: Work) -> bool:
     if work.links.flags[document] & work.rule.exclude:
         return False
-    return work.links.in_offsets[document + 1] - work.links.in_offsets[document] <= work.rule.max_in_degree
+    return bool(work.links.in_offsets[document + 1] - work.links.in_offsets[document] <= work.rule.max_in_degree)
 
 
 @compiled
@@ -432,7 +432,7 @@ def _cost(document: int, work: Work) -> float:
     slot = work.scratch.slot[document]
     if slot >= work.scratch.state[TOUCHED] or work.scratch.touched[slot] != document:
         return -0.0
-    return -((work.scratch.kept[slot] + work.rule.restart * work.scratch.held[slot]) / length)
+    return -float((work.scratch.kept[slot] + work.rule.restart * work.scratch.held[slot]) / length)
 
 
 @compiled

@@ -59,7 +59,8 @@ class Runs:
     @classmethod
     def of(cls, documents: Iterable[Document], size: int = RUN) -> "Runs":
         """Read all documents."""
-        ids, hashes = [], []
+        ids: list[DocumentId] = []
+        hashes: list[UInt64[np.ndarray, "_"]] = []
         for document in track(documents, "read runs of words", unit="documents"):
             ids.append(document.id)
             hashes.append(np.unique(hashes_of(document.text, size)))

@@ -104,8 +104,8 @@ def component_sizes(graph: LinkGraph, *, is_strong: bool) -> Int64[np.ndarray, "
         graph: the links.
         is_strong: documents of one component reach each other along links; otherwise against them too.
     """
-    from scipy.sparse import csr_array  # noqa: PLC0415 - half a second to import
-    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]  # noqa: PLC0415 - half a second
+    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]  # noqa: PLC0415
 
     if len(graph) == 0:
         return np.zeros(0, np.int64)

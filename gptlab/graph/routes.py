@@ -96,7 +96,8 @@ class Routes:
     def _planned(self, epoch: int) -> Plan:
         order, first = self._order(epoch), epoch * len(self.roots)
         if self._machine is not None:
-            return self._machine.planned(order, first)
+            plan: Plan = self._machine.planned(order, first)
+            return plan
         return planned(self.tour, self.documents.graph, order, self.eligible, first)
 
     def _of_epoch(self, epoch: int, first: int, last: int) -> Stretch:
@@ -105,7 +106,8 @@ class Routes:
             return self.plan(epoch).batch(first, last)
         roots, number = self._order(epoch)[first:last], epoch * len(self.roots) + first
         if self._machine is not None:
-            return self._machine.collected(roots, number)
+            stretch: Stretch = self._machine.collected(roots, number)
+            return stretch
         return joined([self._walk(root, k) for k, root in enumerate(roots.tolist(), number)])
 
     def _walk(self, root: int, k: int) -> list[int]:
