@@ -103,7 +103,8 @@ def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         return tensor
     from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415 - slow to import
 
-    part: torch.Tensor = distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+    cut: Any = like
+    part: torch.Tensor = distribute_tensor(tensor.to(like.device), cut.device_mesh, cut.placements)
     return part
 
 
