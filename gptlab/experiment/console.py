@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 
-from gptlab.experiment.text import Real, count, duration, printable, rate, shorten
+from gptlab.experiment.text import Real, count, duration, printable, rate, shorten, size
 from gptlab.pipeline.observe import Drops
 
 WINDOW_SECONDS = 30.0
@@ -172,8 +172,14 @@ class ConsoleObserver:
         if self._bars is not None:
             task.bar = self._bars.add_task(printable(name), total=total, counts="", rate="", left="")
         self._tasks[name] = task
-        known = f" of {count(total)} {unit}" if total is not None else ""
-        begun = f" from {count(done)}{known}" if done else f":{known[3:]}" if known else ""
+        known = f" of {_done(total, None, unit)}" if total is not None else ""
+        begun = (
+            f" from {_done(done, None, unit) if unit == 'bytes' else count(done)}{known}"
+            if done
+            else f":{known[3:]}"
+            if known
+            else ""
+        )
         self._logger.log(logging.DEBUG if name in self._ended else self._plain, "%s", f"{name}{begun} …")
         return task
 
@@ -181,7 +187,7 @@ class ConsoleObserver:
         speed, left = rate(task.pace.speed(), task.unit), task.pace.left(task.total)
         time_left = f"{duration(left)} left" if left is not None else ""
         if self._bars is not None and task.bar is not None:
-            counts = _done(task.pace.done, task.total, "" if speed else task.unit)
+            counts = _done(task.pace.done, task.total, "" if speed and task.unit != "bytes" else task.unit)
             counts = f"{counts}  {task.note}" if task.note else counts
             self._bars.update(
                 task.bar, completed=task.pace.done, total=task.total, counts=counts, rate=speed, left=time_left
@@ -195,7 +201,9 @@ class ConsoleObserver:
     def _end(self, name: str, task: _Task, now: Real) -> None:
         spent = now - task.pace.started
         speed = rate(task.pace.mean_speed(), task.unit) if spent >= 0.05 else ""
-        text = f"{name}: {count(task.pace.done)} {task.unit} in {duration(spent)}{f' ({speed})' if speed else ''}"
+        text = (
+            f"{name}: {_done(task.pace.done, None, task.unit)} in {duration(spent)}{f' ({speed})' if speed else ''}"
+        )
         level = self._level(name, spent)
         self._ended[name] = (task.pace.done, math.inf if task.total is None else task.total)
         self._close(name, text, level)
@@ -217,6 +225,8 @@ class ConsoleObserver:
 
 
 def _done(done: Real, total: Real | None, unit: str) -> str:
+    if unit == "bytes":
+        return f"{size(done)}/{size(total)}" if total is not None else size(done)
     of = f"/{count(total)}" if total is not None else ""
     return f"{count(done)}{of} {unit}".rstrip()
 

@@ -39,7 +39,7 @@ def plot_mask(
     Args:
         mask: `mask[query, key]` is whether the query token sees the key token.
         starts: where each document begins; ascending, the first is 0.
-        titles: one per document; any script, a box stands for what no font has.
+        titles: one per document; any script, an escape stands for what no font has.
         edges: (linker, target, position), as in `PackedSequence`; rows of -1 are padding.
         out: the PNG.
         length: tokens before the padding; all when None.

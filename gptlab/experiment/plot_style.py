@@ -18,7 +18,6 @@ BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY = "#0072B2", "#E69F00", "#009E73", "
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
 INK, FAINT, HAIR = "#222222", "#767676", "#D9D9D9"
 
-MISSING_GLYPH = "□"
 _WIDE_FONTS = (
     "Noto Sans",
     "Noto Sans CJK JP",
@@ -75,13 +74,14 @@ def _has_glyph(character: str) -> bool:
 
 
 def drawable(text: str) -> str:
-    """`text` on one line, with a box for every character that no font here can draw.
+    """`text` on one line, with every character that no font here can draw written as its escape.
 
-    matplotlib warns about each missing glyph and draws such a box itself; a title in Chinese is no mistake that a
-    warning should be made of.
+    matplotlib warns about each missing glyph and draws a box, which says nothing; an escape can be looked up.
 
     >>> drawable("Café\\n$x$ \\U0010fffd")
-    'Café $x$ □'
+    'Café $x$ \\\\U0010fffd'
     """
     line = " ".join(text.split())
-    return "".join(c if c.isprintable() and _has_glyph(c) else MISSING_GLYPH for c in line)
+    return "".join(
+        c if c.isprintable() and _has_glyph(c) else c.encode("unicode_escape").decode("ascii") for c in line
+    )

@@ -51,6 +51,8 @@ def rate(per_second: Real, unit: str) -> str:
     """
     if not math.isfinite(per_second) or per_second <= 0:
         return ""
+    if unit == "bytes":
+        return f"{size(per_second)}/s"
     if per_second >= 10:
         return f"{per_second:,.0f} {unit}/s"
     if per_second >= 1:
@@ -75,12 +77,12 @@ def duration(seconds: Real) -> str:
 
 
 def size(number_of_bytes: Real) -> str:
-    """An amount of bytes in powers of 1024.
+    """An amount of bytes in powers of 1000, as disks and downloads are told.
 
-    >>> size(512), size(3 * 2**20), size(24 * 2**30)
-    ('512 B', '3.0 MiB', '24.0 GiB')
+    >>> size(512), size(3_200_000), size(24 * 10**9)
+    ('512 B', '3.2 MB', '24.0 GB')
     """
-    if number_of_bytes < 1024:
+    if number_of_bytes < 1000:
         return f"{number_of_bytes:.0f} B"
-    power = min(int(math.log(number_of_bytes, 1024)), 4)
-    return f"{number_of_bytes / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
+    power = min(int(math.log10(number_of_bytes) / 3), 4)
+    return f"{number_of_bytes / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"

@@ -18,7 +18,7 @@ def test_the_environment_is_json_and_true(tmp_path: Path, monkeypatch: pytest.Mo
     assert facts["python"] == platform.python_version() and facts["ranks"] == 4
     assert facts["threads"]["OMP_NUM_THREADS"] == "3"
     assert facts["cpu"]["model"] and 1 <= facts["cpu"]["usable"] <= facts["cpu"]["cores"]
-    assert facts["memory"].endswith("iB") and facts["git"] is None
+    assert facts["memory"].endswith("B") and facts["git"] is None
 
 
 def test_packages_are_sorted_and_have_their_versions() -> None:

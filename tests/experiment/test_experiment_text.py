@@ -72,7 +72,8 @@ def test_rates_are_unit_aware(speed: float, words: str) -> None:
 
 def test_counts_and_sizes() -> None:
     assert (count(0), count(12345), count(2.5)) == ("0", "12,345", "2.5")
-    assert (size(1023), size(1024), size(5 * 2**50)) == ("1023 B", "1.0 KiB", "5120.0 TiB")
+    assert (size(999), size(1000), size(5 * 10**15)) == ("999 B", "1.0 kB", "5000.0 TB")
+    assert rate(2_500_000, "bytes") == "2.5 MB/s"
 
 
 def test_an_error_indents_the_further_lines_of_its_parts() -> None:
