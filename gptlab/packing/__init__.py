@@ -4,8 +4,8 @@ from gptlab.packing.collate import Collate, cut_edges, stack, unpack
 from gptlab.packing.concatenate import Concatenate
 from gptlab.packing.pack import Pack
 from gptlab.packing.packed_rows import PackedRows
+from gptlab.packing.packed_shards import PackedShards, write_rows
 from gptlab.packing.packed_walks import CollatedWalks, PackedWalks
-from gptlab.packing.row_store import RowStore, write_rows
 from gptlab.packing.shuffled import RowsByNumber, Shuffled
 
 __all__ = [
@@ -14,8 +14,8 @@ __all__ = [
     "Concatenate",
     "Pack",
     "PackedRows",
+    "PackedShards",
     "PackedWalks",
-    "RowStore",
     "RowsByNumber",
     "Shuffled",
     "cut_edges",

@@ -6,8 +6,10 @@ import attrs
 import numpy as np
 from jaxtyping import Bool, Int32, UInt16, UInt32
 
+from gptlab.packing.collated import Collated, RowsInBatches
 from gptlab.pipeline import AtMost, then
 from gptlab.pipeline.observe import drop
+from gptlab.pipeline.protocols import Source
 from gptlab.types import Batch, PackedSequence
 from gptlab.types.errors import refusal
 from gptlab.types.validators import at_least
@@ -48,6 +50,15 @@ class Collate:
             yield stack(waiting)
 
     __or__ = then
+
+    def joined(self, source: object) -> Source[Batch] | None:
+        """What a pipeline reads in place of `source` and this stage: the same batches, without the rows in between.
+
+        None for a source of which nothing is known but its rows.
+        """
+        if not isinstance(source, RowsInBatches):
+            return None
+        return Collated(source, self.batch_size, self.drop_last)
 
     @property
     def items_per_yield(self) -> int:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
+from jaxtyping import Int64
 
-from gptlab.packing.row_store import RowStore, write_rows
+from gptlab.packing.packed_shards import PackedShards, write_rows
 from gptlab.pipeline import source_of, then
 from gptlab.pipeline.observe import say, track
 from gptlab.pipeline.protocols import HasAxes, PreCached, Source
 from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, keeping_drops, new_directory, tell_drops
-from gptlab.types import PackedSequence
+from gptlab.types import Batch, PackedSequence
 
-_KIND = "packed-rows-2"  # the number goes up when packing changes, so that old rows are made again
+_KIND = "packed-rows-3"  # the number goes up when packing changes, so that old rows are made again
 
 
 @attrs.frozen
@@ -54,7 +56,7 @@ class PackedRows:
             rows = track(self.rows.get_data_generator(), "pack rows", unit="rows")
             summary = write_rows(rows, directory)
         say(f"Packed {summary}.")
-        self._opened.append(RowStore.open(self.directory))
+        self._opened.append(PackedShards.open(self.directory))
 
     def get_data_generator(self, start: int = 0) -> Iterator[PackedSequence]:
         """The rows from number `start` on, in the order in which they were made."""
@@ -77,23 +79,36 @@ class PackedRows:
         """
         return self._store()[number]
 
+    def batch_at(self, numbers: Int64[np.ndarray, "batch"]) -> Batch:
+        """The rows of these numbers, from 0 on, as one batch; none of them is made.
+
+        Raises:
+            IndexError: there are fewer rows.
+        """
+        return self._store().batch_at(numbers)
+
+    def batch_of(self, first: int, last: int) -> Batch | None:
+        """Rows `first` to `last - 1`, or those of them that there are; None: no row."""
+        numbers = np.arange(first, min(last, len(self)), dtype=np.int64)
+        return self.batch_at(numbers) if len(numbers) else None
+
     def axes(self) -> Mapping[str, Any]:
         """The axes of the rows, as far as their source claims any."""
         return self.rows.axes() if isinstance(self.rows, HasAxes) else {}
 
     @cached_property
-    def _opened(self) -> list[RowStore]:
+    def _opened(self) -> list[PackedShards]:
         """The open store, once there is one: no part of the value."""
         return []
 
-    def _store(self) -> RowStore:
+    def _store(self) -> PackedShards:
         if not self._opened:
             self.pre_cache()
         return self._opened[0]
 
     def _find(self) -> None:
         """Open rows that an earlier run made, and tell again what it dropped."""
-        store = RowStore.open(self.directory)
+        store = PackedShards.open(self.directory)
         say(f"Found {store.summary}, in {self.directory}.")
         tell_drops(self.directory)
         self._opened.append(store)

@@ -5,15 +5,19 @@ stopped, and the state of the loader is one integer.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
+import numpy as np
+from jaxtyping import Int64
 
 from gptlab.graph.permutation import seeded_permutation
+from gptlab.packing.collate import stack
 from gptlab.pipeline import then
 from gptlab.pipeline.protocols import HasAxes, PreCached
 from gptlab.storage import FromMapping
-from gptlab.types import PackedSequence
+from gptlab.types import Batch, PackedSequence
 from gptlab.types.errors import refusal
 from gptlab.types.validators import at_least
 
@@ -31,6 +35,18 @@ class RowsByNumber(Protocol):
 
     def __getitem__(self, number: int, /) -> PackedSequence:
         """Row `number`."""
+
+
+@runtime_checkable
+class BatchesByNumber(Protocol):
+    """Rows of which a batch can be read at once, as from `PackedRows`.
+
+    >>> isinstance((), BatchesByNumber)
+    False
+    """
+
+    def batch_at(self, numbers: Int64[np.ndarray, "batch"], /) -> Batch:
+        """The rows of these numbers, as `stack` collates them."""
 
 
 @attrs.frozen
@@ -72,16 +88,54 @@ class Shuffled:
         Raises:
             ValueError: there are no rows.
         """
+        self._size()
+        while len(number := self._numbers(start, start + 1)):
+            yield self.rows[int(number[0])]
+            start += 1
+
+    def batch_of(self, first: int, last: int) -> Batch | None:
+        """Items `first` to `last - 1` of this rank, or those of them that there are, as one batch; None: no item.
+
+        Raises:
+            ValueError: there are no rows.
+        """
+        numbers = self._numbers(first, last)
+        if not len(numbers):
+            return None
+        if isinstance(self.rows, BatchesByNumber):
+            return self.rows.batch_at(numbers)
+        return stack([self.rows[number] for number in numbers.tolist()])
+
+    def _numbers(self, first: int, last: int) -> Int64[np.ndarray, "items"]:
+        """Which rows the items `first` to `last - 1` of this rank are."""
+        size = self._size()
+        at = np.arange(first, last, dtype=np.int64) * self.world + self.rank
+        epochs, places = np.divmod(at if self.epochs is None else at[at < self.epochs * size], size)
+        numbers = np.empty(len(places), np.int64)
+        for epoch in np.unique(epochs).tolist():
+            is_in = epochs == epoch
+            numbers[is_in] = self._order(size, epoch)[places[is_in]]
+        return numbers
+
+    def _order(self, size: int, epoch: int) -> Int64[np.ndarray, "rows"]:
+        """The order of one epoch; the last two are kept, for a batch may lie in both."""
+        key = size, epoch
+        if key not in self._orders:
+            while len(self._orders) > 1:
+                self._orders.popitem()
+            self._orders[key] = seeded_permutation(size, self.seed, epoch)
+        return self._orders[key]
+
+    @cached_property
+    def _orders(self) -> dict[tuple[int, int], Int64[np.ndarray, "rows"]]:
+        """Orders that were drawn: no part of the value."""
+        return {}
+
+    def _size(self) -> int:
         size = len(self.rows)
         if size == 0:
             raise refusal("Shuffled.rows", got="no rows", wanted="at least one", do="Look at what was dropped.")
-        at, known = start * self.world + self.rank, -1
-        while self.epochs is None or at < self.epochs * size:
-            epoch, place = divmod(at, size)
-            if epoch != known:
-                order, known = seeded_permutation(size, self.seed, epoch), epoch
-            yield self.rows[int(order[place])]
-            at += self.world
+        return size
 
     __or__ = then
     initialize = FromMapping()

@@ -15,10 +15,11 @@ import attrs
 
 from gptlab.pipeline.axes import Claim
 from gptlab.pipeline.chain import Chain, check_chain
-from gptlab.pipeline.check import CHECKS, Checks, checked_items, effective
+from gptlab.pipeline.check import CHECKS, FIRST, Checks, checked_items, effective
 from gptlab.pipeline.errors import ContractError
+from gptlab.pipeline.observe import Drops, watching
 from gptlab.pipeline.place import location
-from gptlab.pipeline.protocols import Source
+from gptlab.pipeline.protocols import Joining, Source
 from gptlab.pipeline.table import table
 from gptlab.types.errors import four_parts, refusal
 
@@ -95,7 +96,9 @@ class SourcePipeline(Generic[T_co]):
         Args:
             start: index of the first item to yield.
         """
-        parts, mode = self.parts, effective(self.checks)
+        mode = effective(self.checks)
+        parts = self.parts if mode == "all" else _joined(self.parts)
+        joined = len(self.parts) - len(parts)
         skip_at, skip = _seek(parts, start)
         source = parts[0]
         if skip_at == 0 and skip and "start" in inspect.signature(source.get_data_generator).parameters:
@@ -106,7 +109,10 @@ class SourcePipeline(Generic[T_co]):
             items = iter(parts[index](items) if index else items)
             if index == skip_at and skip:
                 items = itertools.islice(items, skip, None)
-            items = checked_items(items, self._chain, index, mode)
+            items = checked_items(items, self._chain, index + joined, mode)
+            if joined and mode == "first" and not index:
+                unseen = checked_items(self.parts[0].get_data_generator(), self._chain, 0, mode)
+                items = _after_check(unseen, items)
         return cast(Iterator[T_co], items)
 
     def pre_cache(self) -> None:
@@ -232,6 +238,20 @@ def _seek(parts: tuple[Any, ...], start: int) -> tuple[int, int]:
         start *= ratio
         position -= 1
     return position, start
+
+
+def _joined(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The parts, the first two as one source where the second knows how to read the first so (`Joining`)."""
+    source = parts[1].joined(parts[0]) if len(parts) > 1 and isinstance(parts[1], Joining) else None
+    return parts if source is None else (source, *parts[2:])
+
+
+def _after_check(unseen: Iterator[Any], items: Iterator[B]) -> Iterator[B]:
+    """`items`, once the first of those that nobody sees have passed their check."""
+    with watching(Drops()):  # what they drop is told when they are read
+        for _ in itertools.islice(unseen, FIRST):
+            pass
+    yield from items
 
 
 def _indexed(whole: Any, index: int | slice) -> Any:

@@ -65,6 +65,27 @@ class Stage(Protocol[A_contra, B_co]):
 
 
 @runtime_checkable
+class Joining(Protocol):
+    """A stage that can read some sources without their items in between, as `Collate` does packed rows.
+
+    Asked by a pipeline that begins with such a source and this stage, unless every seam is checked.
+
+    >>> class Total:
+    ...     def __init__(self, chunks: Source[range]) -> None:
+    ...         self.chunks = chunks
+    ...     def get_data_generator(self, start: int = 0) -> Iterator[int]: ...
+    >>> class Sum:
+    ...     def __call__(self, chunks: Iterator[range]) -> Iterator[int]:
+    ...         yield from map(sum, chunks)
+    ...     def joined(self, source: object) -> Source[int] | None:
+    ...         return Total(source) if isinstance(source, Source) else None
+    """
+
+    def joined(self, source: object, /) -> Source[Any] | None:
+        """A seekable source that yields what this stage yields behind `source`; None where it knows of none."""
+
+
+@runtime_checkable
 class PreCached(Protocol):
     """A part with work to do once: a download, a training of a tokenizer, packed rows on disk.
 

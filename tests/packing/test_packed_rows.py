@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlab.graph import BreadthFirst, TraverseLinks
-from gptlab.packing import Collate, Concatenate, Pack, PackedRows, RowsByNumber, RowStore, Shuffled, write_rows
+from gptlab.packing import Collate, Concatenate, Pack, PackedRows, PackedShards, RowsByNumber, Shuffled, write_rows
 from gptlab.pipeline import ContractError, Drops, drop, pipeline, watching
 from gptlab.pipeline.protocols import SeekableSource
 from gptlab.storage import StorageError
@@ -45,7 +45,7 @@ def test_what_is_written_is_read(tmp_path_factory, some, seq_len, shard_tokens):
     rows = [attrs.evolve(row, tokens=row.tokens.astype(np.uint32)) for row in rows]
     directory = tmp_path_factory.mktemp("rows")
     summary = write_rows(iter(rows), directory, shard_tokens=shard_tokens)
-    store = RowStore.open(directory)
+    store = PackedShards.open(directory)
     assert [store[number] for number in range(len(store))] == rows
     assert store[-1] == rows[-1]
     assert store.summary == summary
@@ -173,7 +173,7 @@ def test_a_damaged_store_says_which_file(tmp_path):
     with pytest.raises(
         StorageError, match=r"edges-00000.npy\n  got     .*\n  wanted  an array that write_rows wrote"
     ):
-        RowStore.open(tmp_path)
+        PackedShards.open(tmp_path)
 
 
 numbered = tuple(row for number in range(7) for row in Concatenate(2)(iter([document(f"D{number}", [number])])))
