@@ -171,7 +171,6 @@ _not_saved(
     *(f"graph.{name}" for name in ("Routes", "Walks")),
     *(f"training.{name}" for name in ("FoldTrainer", "Ranks", "Statistics", "TorchTrainer", "TrainState")),
     "models.TorchModel",
-    "packing.RowStore",
     "pipeline.Drops",
     "sources.wikipedia.Converter",
 )
