@@ -74,7 +74,7 @@ def _columns(rows: Mapping[str, Sequence[Any]], names: Sequence[str]) -> str:
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "–"
+        return '<span class="number">–</span>'
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return number(value) if is_number else escape(shown(value))
 
