@@ -19,7 +19,7 @@ FEWEST_ROWS = 32
 
 
 def _has_onednn() -> bool:
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return bool(torch._C._has_mkldnn) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 HAS_ONEDNN = _has_onednn()
@@ -61,7 +61,8 @@ def _product(
 def _matmul(
     left: Float[Tensor, "rows inner"], right: Float[Tensor, "inner columns"]
 ) -> Float[Tensor, "rows columns"]:
-    return _product(left, right.t()) if _suits_onednn(left, right) else left @ right
+    out: Tensor = _product(left, right.t()) if _suits_onednn(left, right) else left @ right
+    return out
 
 
 class _OneDnnLinear(Function):
@@ -102,7 +103,8 @@ class _ReluSquared(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (above,) = ctx.saved_tensors
-        return (grad * above).mul_(2)
+        of_x: Tensor = (grad * above).mul_(2)
+        return of_x
 
 
 def crossings(documents: Int[Tensor, "batch seq"], most: int) -> list[Int[Tensor, "_"]]:
@@ -188,7 +190,7 @@ class _LinearLosses(Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, most: int) -> Tensor:
         size = max(1, most // len(weight))
         losses, kept = [], []
-        for part, wanted in zip(x.split(size), targets.split(size), strict=True):
+        for part, wanted in zip(torch.split(x, size), torch.split(targets, size), strict=True):
             loss, probabilities = _losses_and_probabilities(part, weight, wanted)
             losses.append(loss)
             kept.append(probabilities)
@@ -198,7 +200,7 @@ class _LinearLosses(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         x, weight, targets, *kept = ctx.saved_tensors
         of_x, of_weight = torch.empty_like(x), None
         for at in range(0, len(x), ctx.size):
@@ -255,7 +257,7 @@ def split_heads(
         mixed, values = qkv[:, :, :turned], qkv[:, :, turned:]
     else:
         mixed, values = _NormAndTurn.apply(qkv, weight, rotation, (turned, eps))  # type: ignore[no-untyped-call]
-    queries, keys = mixed.transpose(1, 2).split([heads, key_heads], dim=1)
+    queries, keys = torch.split(mixed.transpose(1, 2), [heads, key_heads], dim=1)
     return queries, keys, values.transpose(1, 2)
 
 

@@ -17,7 +17,7 @@ from gptlab.models.generation import Lookup, Reading, write
 from gptlab.models.output import ModelOutput
 from gptlab.models.sampling import Sampling
 from gptlab.models.tensors import batch_tensors
-from gptlab.models.transformer import Transformer
+from gptlab.models.transformer import Mlp, Transformer
 from gptlab.models.weights import load_config, load_weights, save_model
 from gptlab.pipeline import AtMost
 from gptlab.pipeline.observe import say
@@ -57,8 +57,9 @@ class DagTransformer:
         self.reader = reader
         if cfg.compile:
             say("torch.compile: the MLPs are compiled when first used, which takes tens of seconds")
-            for block in network.blocks:
-                block.mlp.compile()  # type: ignore[operator]
+            for module in network.modules():
+                if isinstance(module, Mlp):
+                    module.compile()
         self.gives_log_sums = gives_log_sums
 
     @classmethod

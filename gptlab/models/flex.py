@@ -96,7 +96,10 @@ def _pairs_by_block(
 
     def overlap(spans: list[tuple[int, int]]) -> Int[np.ndarray, "spans blocks"]:
         bounds = np.array(spans, np.int64).reshape(-1, 2)
-        return np.clip(np.minimum(bounds[:, 1:], edges + block) - np.maximum(bounds[:, :1], edges), 0, None)
+        found: Int[np.ndarray, "spans blocks"] = np.clip(
+            np.minimum(bounds[:, 1:], edges + block) - np.maximum(bounds[:, :1], edges), 0, None
+        )
+        return found
 
     pairs = [(segment.queries, span) for segment in segments for span in segment.keys]
     queries = overlap([segment.queries for segment in segments])
@@ -123,18 +126,25 @@ def mask_function(table: BlockTable, device: torch.device) -> MaskFunction:
 
 def block_mask(table: BlockTable, device: torch.device) -> BlockMask:
     """FlexAttention's own record of it."""
-    counted = []
-    for kind in (table.partial, table.full):
-        shown = torch.from_numpy(kind)[:, None].to(device)
-        counted += [shown.sum(dim=-1).int(), shown.int().argsort(dim=-1, descending=True, stable=True).int()]
+    partial, full = (_listed(kind, device) for kind in (table.partial, table.full))
     seq = table.documents.shape[1]
     is_seen = mask_function(table, device)
     return BlockMask.from_kv_blocks(
-        *counted,
+        partial[0],
+        partial[1],
+        full[0],
+        full[1],
         BLOCK_SIZE=BLOCK,
-        mask_mod=lambda batch, head, query, key: is_seen(batch, head, query, key),  # noqa: PLW0108 - torch counts parameters, which a wrapper hides
+        # torch counts its parameters, which the run-time checks of tests hide
+        mask_mod=lambda batch, head, query, key: is_seen(batch, head, query, key),  # noqa: PLW0108
         seq_lengths=(seq, seq),
     )
+
+
+def _listed(kind: Bool[np.ndarray, "batch blocks blocks"], device: torch.device) -> tuple[Tensor, Tensor]:
+    """How many blocks of each row, and which; the others follow them."""
+    shown = torch.from_numpy(kind)[:, None].to(device).int()
+    return shown.sum(dim=-1).int(), shown.argsort(dim=-1, descending=True, stable=True).int()
 
 
 @cache

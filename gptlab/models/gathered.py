@@ -71,7 +71,7 @@ class _Products(Function):
         for block, query, key, value in _blocks(plan, queries, keys, values):
             scores = query.new_empty(*query.shape[:2], key.shape[1])
             torch.baddbmm(scores, query, key.transpose(1, 2), beta=0, alpha=scale, out=scores)
-            by_head = scores.unflatten(1, (group, -1))
+            by_head = scores.view(len(scores), group, -1, scores.shape[2])
             by_head[..., by_head.shape[-1] - block.bias.shape[1] :].add_(block.bias)
             probabilities = torch.softmax(scores, dim=-1, out=scores)
             _place(out, block, torch.bmm(probabilities, value))
@@ -206,10 +206,11 @@ def _empty_gradients(
     queries: Tensor, keys: Tensor, values: Tensor, grad: Tensor, plan: Plan
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Zeros to add to, but for padding, whose values are its output."""
+    group = queries.shape[1] // keys.shape[1]
     grad_queries = _empty_like_output(queries)
     grad_keys, grad_values = _empty_like_output(keys).zero_(), _empty_like_output(values).zero_()
     for row, length in enumerate(plan.lengths):
         grad_queries[row, :, length:] = 0
-        shared = grad[row, :, length:].unflatten(0, (keys.shape[1], -1))
+        shared = grad[row, :, length:].reshape(keys.shape[1], group, grad.shape[2] - length, grad.shape[3])
         grad_values[row, :, length:] = shared.sum(dim=1)
     return grad_queries, grad_keys, grad_values

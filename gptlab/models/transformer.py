@@ -206,7 +206,7 @@ class Transformer(nn.Module):
             return token_losses(self._logits(part), wanted)
 
         size = max(1, LARGEST_LOGITS // self.cfg.vocab_size)
-        parts = zip(flat[None].split(size, dim=1), wanted[None].split(size, dim=1), strict=True)
+        parts = zip(torch.split(flat[None], size, 1), torch.split(wanted[None], size, 1), strict=True)
         losses = torch.cat([checkpoint(losses_of, *pair, use_reentrant=False) for pair in parts], dim=1)
         return losses.view(targets.shape)
 

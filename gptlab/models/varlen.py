@@ -6,6 +6,7 @@ computes no pair outside. Keys and values are laid side by side by one `index_se
 """
 
 import inspect
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -96,7 +97,7 @@ def varlen_attention(
         out = call_varlen_attn(
             flat, key, value, query_ends, key_ends, plan.most_queries, plan.most_keys, has_groups=heads != key_heads
         )
-        return out.unflatten(0, documents.shape).transpose(1, 2)
+        return out.view(*documents.shape, heads, queries.shape[3]).transpose(1, 2)
 
     return attend
 
@@ -113,7 +114,8 @@ def call_varlen_attn(query: Tensor, key: Tensor, value: Tensor, *where: Any, has
         said["enable_gqa"] = True
     elif has_groups:
         key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for part in (key, value))
-    out: Tensor = varlen.varlen_attn(query, key, value, *where, **said)
+    attend: Callable[..., Any] = varlen.varlen_attn
+    out: Tensor = attend(query, key, value, *where, **said)
     return out
 
 
