@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packs import SPECS, batches
 
-from gptlab.models import MaskSpec, dense_mask
-from gptlab.models import gathered
+from gptlab.models import MaskSpec, dense_mask, gathered
 from gptlab.models import plan as planning
 from gptlab.models.attention import Attend, dense_attention
 from gptlab.models.gathered import gathered_attention
