@@ -6,6 +6,7 @@ from gptlab.packing.pack import Pack
 from gptlab.packing.packed_rows import PackedRows
 from gptlab.packing.packed_shards import PackedShards, write_rows
 from gptlab.packing.packed_walks import CollatedWalks, PackedWalks
+from gptlab.packing.prefetch import Prefetch
 from gptlab.packing.shuffled import RowsByNumber, Shuffled
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "PackedRows",
     "PackedShards",
     "PackedWalks",
+    "Prefetch",
     "RowsByNumber",
     "Shuffled",
     "cut_edges",

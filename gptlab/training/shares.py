@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from gptlab.packing import Prefetch
 from gptlab.pipeline import SourcePipeline
 from gptlab.training.errors import TrainingError
 from gptlab.training.ranks import Ranks
@@ -25,6 +26,8 @@ def share_of(source: Any, ranks: Ranks) -> Any:
     """
     if ranks.world == 1:
         return source
+    if isinstance(source, Prefetch):
+        return attrs.evolve(source, source=share_of(source.source, ranks))
     return _sharded(source, ranks) or _RowsOf(source, ranks)
 
 
