@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64, Num
 from gptlab.benchmarks.check import check_data
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source, Tokenizer
-from gptlab.training import TorchModel, ratio_of_means, scored
+from gptlab.training import TrainableModel, ratio_of_means, scored
 from gptlab.types import Batch
 from gptlab.types.validators import at_least
 
@@ -33,7 +33,7 @@ class HeldOutLoss:
     tokenizer: Tokenizer | None = None
     batches: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
 
-    def calculate(self, data: Source[Batch], model: TorchModel[Any, Any]) -> Mapping[str, float]:
+    def calculate(self, data: Source[Batch], model: TrainableModel[Any, Any]) -> Mapping[str, float]:
         """Score the model as it is.
 
         Args:

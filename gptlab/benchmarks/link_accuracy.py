@@ -11,7 +11,7 @@ from gptlab.benchmarks.check import check_data
 from gptlab.models import LinkPairs
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source
-from gptlab.training import TorchModel, scored
+from gptlab.training import TrainableModel, scored
 
 
 @attrs.frozen(kw_only=True)
@@ -22,7 +22,7 @@ class LinkAccuracy:
     LinkAccuracy()
     """
 
-    def calculate(self, data: Source[LinkPairs], model: TorchModel[Any, Any]) -> Mapping[str, float]:
+    def calculate(self, data: Source[LinkPairs], model: TrainableModel[Any, Any]) -> Mapping[str, float]:
         """Score every pair.
 
         Args:

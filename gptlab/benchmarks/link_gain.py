@@ -16,7 +16,7 @@ from gptlab.benchmarks.paired import clustered_mean, score_with_and_without_edge
 from gptlab.packing import Collate
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source
-from gptlab.training import TorchModel
+from gptlab.training import TrainableModel
 from gptlab.types import PackedSequence
 from gptlab.types.validators import at_least
 
@@ -35,7 +35,7 @@ class LinkGain:
     batch_size: int = attrs.field(default=8, validator=at_least(1))
     max_rows: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
 
-    def calculate(self, data: Source[PackedSequence], model: TorchModel[Any, Any]) -> Mapping[str, float]:
+    def calculate(self, data: Source[PackedSequence], model: TrainableModel[Any, Any]) -> Mapping[str, float]:
         """Score the rows twice.
 
         Args:

@@ -23,7 +23,7 @@ from gptlab.graph import DocumentTable
 from gptlab.packing.collate import stack
 from gptlab.pipeline.observe import drop, track
 from gptlab.pipeline.protocols import Source
-from gptlab.training import TorchModel, scored
+from gptlab.training import TrainableModel, scored
 from gptlab.types import Batch, PackedSequence, TokenizedDocument
 from gptlab.types.validators import at_least
 
@@ -71,7 +71,7 @@ class LinkSpecificity:
     seed: int = attrs.field(default=0, validator=at_least(0))
     batch_size: int = attrs.field(default=8, validator=at_least(1))
 
-    def calculate(self, data: Source[TokenizedDocument], model: TorchModel[Any, Any]) -> Mapping[str, float]:
+    def calculate(self, data: Source[TokenizedDocument], model: TrainableModel[Any, Any]) -> Mapping[str, float]:
         """Score the edges between the documents.
 
         Args:
@@ -102,7 +102,7 @@ class LinkSpecificity:
             figures |= {f"{name}{figure}": value for figure, value in specificity(scores, chosen).items()}
         return figures
 
-    def scores(self, data: Source[TokenizedDocument], model: TorchModel[Any, Any]) -> EdgeScores:
+    def scores(self, data: Source[TokenizedDocument], model: TrainableModel[Any, Any]) -> EdgeScores:
         """The same token by token, for whoever compares models edge by edge."""
         table = DocumentTable.from_documents(data.get_data_generator())
         edges = list(self._edges(table))

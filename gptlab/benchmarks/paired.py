@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from gptlab.packing import Collate, cut_edges
-from gptlab.training import TorchModel, ratio_of_means, scored
+from gptlab.training import TrainableModel, ratio_of_means, scored
 from gptlab.types import Batch, PackedSequence
 
 
@@ -38,7 +38,7 @@ class PairedOutput:
 
 
 def score_with_and_without_edges(
-    rows: Iterable[PackedSequence], model: TorchModel[Any, Any], batch_size: int
+    rows: Iterable[PackedSequence], model: TrainableModel[Any, Any], batch_size: int
 ) -> Iterator[PairedOutput]:
     """Score all rows, the last batch being as small as it must.
 

@@ -23,7 +23,7 @@ from gptlab.pipeline import source_of
 from gptlab.pipeline.observe import track
 from gptlab.pipeline.protocols import Source, Tokenizer
 from gptlab.sources.linked_facts import Fact
-from gptlab.training import TorchModel
+from gptlab.training import TrainableModel
 from gptlab.types import Document, PackedSequence
 from gptlab.types.validators import at_least
 
@@ -46,7 +46,7 @@ class RestatedFacts:
     batch_size: int = attrs.field(default=8, validator=at_least(1))
     max_rows: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
 
-    def calculate(self, data: Source[PackedSequence], model: TorchModel[Any, Any]) -> Mapping[str, float]:
+    def calculate(self, data: Source[PackedSequence], model: TrainableModel[Any, Any]) -> Mapping[str, float]:
         """Score every restated answer that the rows hold with its path of edges.
 
         Args:

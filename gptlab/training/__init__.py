@@ -12,7 +12,7 @@ from gptlab.training.ranks import Ranks, current_ranks, joined
 from gptlab.training.replay import Replay, replay
 from gptlab.training.schedule import learning_rate
 from gptlab.training.speed import Usage, mfu
-from gptlab.training.state import HasLoss, TorchModel, TrainState
+from gptlab.training.state import HasLoss, TrainableModel, TrainState
 from gptlab.training.tensorboard import TensorBoard
 from gptlab.training.trainer import TorchTrainer
 
@@ -32,9 +32,9 @@ __all__ = [
     "Samples",
     "Statistics",
     "TensorBoard",
-    "TorchModel",
     "TorchTrainer",
     "TrainState",
+    "TrainableModel",
     "TrainerConfig",
     "TrainingError",
     "TrainingStopped",

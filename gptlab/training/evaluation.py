@@ -16,7 +16,7 @@ from jaxtyping import Float64
 
 from gptlab.pipeline.observe import say
 from gptlab.pipeline.protocols import Source
-from gptlab.training.state import TorchModel, TrainState
+from gptlab.training.state import TrainableModel, TrainState
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +36,7 @@ class MeanLoss:
     tokens: int
 
 
-def scored(model: TorchModel[Any, Any], batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+def scored(model: TrainableModel[Any, Any], batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Each batch with the model's output for it, without gradients and with dropout off.
 
     The network's mode is put back at the end, so that evaluation in the middle of training changes nothing.
@@ -67,7 +67,7 @@ def scored(model: TorchModel[Any, Any], batches: Iterable[Any]) -> Iterator[tupl
         network.train(was_training)
 
 
-def mean_loss(model: TorchModel[Any, Any], batches: Iterable[Any]) -> MeanLoss:
+def mean_loss(model: TrainableModel[Any, Any], batches: Iterable[Any]) -> MeanLoss:
     """The mean loss over all learned tokens of `batches`, with its standard error.
 
     Args:

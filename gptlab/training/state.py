@@ -34,7 +34,7 @@ class HasLoss(Protocol):
 
 
 @runtime_checkable
-class TorchModel(Protocol[A_contra, B_co]):
+class TrainableModel(Protocol[A_contra, B_co]):
     """A model that can be trained by gradients. A complete one:
 
     >>> @attrs.frozen
@@ -72,7 +72,7 @@ class TorchModel(Protocol[A_contra, B_co]):
         """The same model."""
 
 
-M = TypeVar("M", bound=TorchModel[Any, Any])
+M = TypeVar("M", bound=TrainableModel[Any, Any])
 
 
 @runtime_checkable

@@ -48,7 +48,7 @@ from gptlab.training.state import M, TrainState
 
 @attrs.frozen(kw_only=True, eq=False)
 class TorchTrainer(Generic[M]):
-    """Trains any model that has `network`, `forward`, `copy` and `save_to_dir` (`gptlab.training.TorchModel`).
+    """Trains any model that has `network`, `forward`, `copy` and `save_to_dir` (`gptlab.training.TrainableModel`).
 
     Made by `instantiate`, or by `load_checkpoint`, which makes one that goes on.
 
@@ -190,7 +190,9 @@ class TorchTrainer(Generic[M]):
                 parallel = parallelise(model.network, self.cfg, ranks)
                 compiled(model.network, self.cfg)
                 state = self._state(model, ranks)
-                saver = Saver(self.directory, self.cfg, self._about(state), metrics, twin=self._twin(ranks))
+                saver = Saver(
+                    self.directory, self.cfg, self._about(state), metrics, twin=self._twin(ranks), logger=self.logger
+                )
                 state.saver = saver
                 self.logger.info("training on %s", told(self.cfg, model, state.optimizers.device, parallel.name))
                 self.logger.info("parameters by group:\n%s", state.optimizers)
