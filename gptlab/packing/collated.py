@@ -46,7 +46,9 @@ class Collated:
                 example = next(self.rows.get_data_generator(first)).ids[0]
                 drop("row of a last batch that is not full", count=len(batch.tokens), example=example)
                 return
-            yield batch
+            waiting = [batch]
+            del batch  # while the next one is made, its memory may be what this one had
+            yield waiting.pop()
             first += self.batch_size
 
     def axes(self) -> Mapping[str, Any]:

@@ -3,8 +3,10 @@
 Two questions were open when this was designed.
 
 *One file per row, or rows back to back?* Back to back. One file per row costs an open, a read and a close each, and a
-file system that holds millions of them; a row of a shard is a slice of a mapped array. `experiments/row_reading`
-measures both beside memcpy, nanoGPT's `get_batch`, litdata and grain.
+file system that holds millions of them; a row of a shard is a slice of a mapped array. Measured with a warm page
+cache, 2026-11-24 (`experiments/row_reading`, beside memcpy, litdata and grain): a batch of 32 random rows of 2,048,
+with targets, documents, positions and edges, takes 75 microseconds from shards; its tokens alone take 723 from a
+file each, and nanoGPT's `get_batch` takes 858.
 
 *The whole graph of a row in the row?* Yes: its starts, identities and edges, beside the tokens. A row is then read
 without the documents or the graph that it was made of, at a few bytes per document and edge; what would be found
@@ -205,16 +207,19 @@ class PackedShards:
         Raises:
             IndexError: a number is not from 0 to the number of rows less one, or there is none.
         """
-        from gptlab.packing.packed_shards_compiled import fill_batch  # noqa: PLC0415 - numba takes a second to import
-
-        if not len(numbers) or numbers.min() < 0 or numbers.max() >= len(self):
-            raise IndexError(f"there are {len(self)} packed rows, and not all of {numbers.tolist()} are among them")
-        which, places = np.divmod(numbers, self.summary.rows_per_shard)
-        slots = {int(shard): np.flatnonzero(which == shard) for shard in np.unique(which)}
-        width = max(
-            int((self.shards[shard].edge_offsets[places[at] + 1] - self.shards[shard].edge_offsets[places[at]]).max())
-            for shard, at in slots.items()
+        from gptlab.packing.packed_shards_compiled import (  # noqa: PLC0415 - numba is slow to import
+            are_below,
+            fill_batch,
+            most_edges,
         )
+
+        if not are_below(len(self), numbers):
+            raise IndexError(f"there are {len(self)} packed rows, and not all of {numbers.tolist()} are among them")
+        slots, places = {0: np.arange(len(numbers))}, numbers
+        if len(self.shards) > 1:
+            which, places = np.divmod(numbers, self.summary.rows_per_shard)
+            slots = {shard: np.flatnonzero(which == shard) for shard in sorted(set(which.tolist()))}
+        width = max(most_edges(self.shards[shard].edge_offsets, places[at]) for shard, at in slots.items())
         block = np.empty((4, len(numbers), self.summary.seq_len), np.int32)
         edges = np.empty((len(numbers), width, 3), np.int32)
         for shard, at in slots.items():
@@ -223,8 +228,7 @@ class PackedShards:
                 held.tokens, held.lengths, held.starts, held.document_offsets, held.edges, held.edge_offsets,
                 places[at], at, block, edges,
             )  # fmt: skip
-        tokens, targets, documents, positions = block
-        return Batch(tokens=tokens, targets=targets, documents=documents, positions=positions, edges=edges)
+        return Batch(tokens=block[0], targets=block[1], documents=block[2], positions=block[3], edges=edges)
 
     def _id(self, number: int) -> DocumentId:
         data = self.id_bytes[self.id_offsets[number] : self.id_offsets[number + 1]].tobytes()

@@ -8,6 +8,23 @@ from typing import Any
 
 from gptlab.graph.compiled import compiled
 
+@compiled
+def are_below(size: int, numbers: Any) -> bool:
+    """Whether there are numbers, and all of them are from 0 to `size - 1`."""
+    for number in numbers:
+        if number < 0 or number >= size:
+            return False
+    return len(numbers) > 0
+
+
+@compiled
+def most_edges(edge_offsets: Any, places: Any) -> int:
+    """The greatest number of edges among some rows of a shard."""
+    most = 0
+    for place in places:
+        most = max(most, edge_offsets[place + 1] - edge_offsets[place])
+    return most
+
 
 @compiled
 def fill_batch(  # noqa: PLR0917 - arrays that the caller has one by one

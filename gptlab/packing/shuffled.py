@@ -111,6 +111,8 @@ class Shuffled:
         size = self._size()
         at = np.arange(first, last, dtype=np.int64) * self.world + self.rank
         epochs, places = np.divmod(at if self.epochs is None else at[at < self.epochs * size], size)
+        if len(epochs) and epochs[0] == epochs[-1]:
+            return self._order(size, int(epochs[0]))[places]
         numbers = np.empty(len(places), np.int64)
         for epoch in np.unique(epochs).tolist():
             is_in = epochs == epoch
