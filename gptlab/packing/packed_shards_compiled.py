@@ -8,6 +8,7 @@ from typing import Any
 
 from gptlab.graph.compiled import compiled
 
+
 @compiled
 def are_below(size: int, numbers: Any) -> bool:
     """Whether there are numbers, and all of them are from 0 to `size - 1`."""
