@@ -6,14 +6,16 @@ asks of a model (stages, their types, axes, saving, copying) is here.
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from gptlab.models import item_types
 from gptlab.models.config import DagTransformerConfig
-from gptlab.models.generation import Lookup, Reading, write
+from gptlab.models.context import Evict, least_recently_linked
+from gptlab.models.generation import Lookup, Piece, Reading, WriteMissing, next_logits_of, stream, write
 from gptlab.models.output import ModelOutput
 from gptlab.models.sampling import Sampling
 from gptlab.models.tensors import batch_tensors
@@ -129,7 +131,16 @@ class DagTransformer:
                 )
 
     def reading(
-        self, tokenizer: Tokenizer, lookup: Lookup | None = None, sampling: Sampling | None = None
+        self,
+        tokenizer: Tokenizer,
+        lookup: Lookup | None = None,
+        sampling: Sampling | None = None,
+        *,
+        stop: Sequence[str] = (),
+        evict: Evict = least_recently_linked,
+        write_missing: WriteMissing | None = None,
+        batch_size: int = 1,
+        is_cached: bool = True,
     ) -> "DagTransformer":
         """This model with what it needs to write: the weights are shared, not copied.
 
@@ -137,6 +148,7 @@ class DagTransformer:
             tokenizer: the one it was trained with.
             lookup: where the targets of links are found, such as `DocumentTable.get`; None: none are read.
             sampling: how tokens are drawn.
+            stop, evict, write_missing, batch_size, is_cached: see `gptlab.models.generation.Reading`.
 
         Raises:
             ValueError: the tokenizer has tokens that the model has not.
@@ -148,15 +160,40 @@ class DagTransformer:
                 wanted=f"at most the model's vocab_size {self.cfg.vocab_size}",
                 do="Give the tokenizer that the model was trained with.",
             )
-        reader = Reading(tokenizer=tokenizer, lookup=lookup, sampling=sampling or Sampling())
+        reader = Reading(
+            tokenizer=tokenizer,
+            lookup=lookup,
+            sampling=sampling or Sampling(),
+            stop=tuple(stop),
+            evict=evict,
+            write_missing=write_missing,
+            batch_size=batch_size,
+            is_cached=is_cached,
+        )
         return DagTransformer(self.cfg, self.network, reader, gives_log_sums=self.gives_log_sums)
 
     def inference(self, prompts: Iterator[Prompt]) -> Iterator[Generation]:
         """Continue each prompt, reading what its links, and those that it writes, lead to.
 
+        `batch_size` prompts are continued at once. Documents that are read are encoded once for all of them; the
+        weights must not change between two of them.
+
         Raises:
             ValueError: `reading` was not called, or a prompt and its continuation do not fit into `max_seq_len`.
         """
+        reader = self._reader()
+        next_logits = next_logits_of(self.network, is_cached=reader.is_cached)
+        while batch := list(islice(prompts, reader.batch_size)):
+            yield from write(batch, next_logits, reader, self.cfg.max_seq_len)
+
+    def stream(self, prompts: Iterator[Prompt]) -> Iterator[Piece]:
+        """`inference`, one prompt after the other, each in the pieces in which it is written."""
+        reader = self._reader()
+        next_logits = next_logits_of(self.network, is_cached=reader.is_cached)
+        for prompt in prompts:
+            yield from stream(prompt, next_logits, reader, self.cfg.max_seq_len)
+
+    def _reader(self) -> Reading:
         if self.reader is None:
             raise refusal(
                 "DagTransformer.inference",
@@ -164,8 +201,7 @@ class DagTransformer:
                 wanted="one that was told how to read and write",
                 do="Use model.reading(tokenizer, table.get).inference(prompts).",
             )
-        for prompt in prompts:
-            yield write(prompt, self.network, self.reader, self.cfg.max_seq_len)
+        return self.reader
 
     @property
     def device(self) -> torch.device:

@@ -173,7 +173,7 @@ class Transformer(nn.Module):
             else:
                 x = block(x, crossing, rotation, attend)
         x = self.final_norm(x)
-        logits = self._logits(x) if targets is None or not self.training else None
+        logits = self.logits(x) if targets is None or not self.training else None
         if targets is None:
             return logits, None, None
         losses = self._losses(x, targets) if logits is None else token_losses(logits, targets)
@@ -187,7 +187,8 @@ class Transformer(nn.Module):
         cap = self.cfg.soft_cap
         return (logits if cap is None else cap * torch.tanh(logits / cap)) * (targets >= 0)
 
-    def _logits(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq vocab"]:
+    def logits(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq vocab"]:
+        """Of the token after each, from the residual stream after the final norm."""
         logits: Tensor = self.unembedding(x)
         if self.cfg.soft_cap is not None:
             logits = self.cfg.soft_cap * torch.tanh(logits / self.cfg.soft_cap)
@@ -203,7 +204,7 @@ class Transformer(nn.Module):
             return losses.view(targets.shape)
 
         def losses_of(part: Tensor, wanted: Tensor) -> Tensor:
-            return token_losses(self._logits(part), wanted)
+            return token_losses(self.logits(part), wanted)
 
         size = max(1, LARGEST_LOGITS // self.cfg.vocab_size)
         parts = zip(torch.split(flat[None], size, 1), torch.split(wanted[None], size, 1), strict=True)

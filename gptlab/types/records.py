@@ -145,9 +145,15 @@ class Generation:
         text: the continuation, without the prompt.
         read: (characters of `text` written before, document read), in the order of reading.
         missing: targets of completed links that the store does not hold.
+        written_first: those of them that the model wrote itself, to read them, before it went on.
+        evicted: (characters of `text` written before, document that made room for one that was read then).
+        ended_by: what it came to: the most tokens asked for, the end of the document, or a stop string.
     """
 
     prompt: Prompt
     text: str
     read: tuple[tuple[int, DocumentId], ...] = ()
     missing: tuple[DocumentId, ...] = ()
+    written_first: tuple[DocumentId, ...] = ()
+    evicted: tuple[tuple[int, DocumentId], ...] = ()
+    ended_by: Literal["length", "end_of_text", "stop"] = "length"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gptlab.graph import DocumentTable, walk_of
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
-from gptlab.models.context import LEAST_TOKENS, Context, cut
+from gptlab.models.context import LEAST_TOKENS, Context, cut, oldest
 from gptlab.packing.collate import stack
 from gptlab.packing.pack import Pack
 from gptlab.pipeline.observe import Drops, watching
@@ -89,11 +89,20 @@ def test_every_field_is_the_training_rows(context: Context) -> None:
 
 
 @given(context=contexts())
-def test_what_is_read_stays_within_its_room_and_the_oldest_goes_first(context: Context) -> None:
+def test_what_is_read_stays_within_its_room_and_what_was_linked_longest_ago_goes_first(context: Context) -> None:
     assert sum(len(each.tokens) for each in context.documents.values()) <= context.room
-    before = list(context.documents)
+    by_last_link = sorted(context.documents, key=lambda id: max(at for at, target in context.links if target == id))
     newest = document(DocumentId("Newest"), [1] * 50, [])
     assert context.read(newest)
+    stays = by_last_link[len(by_last_link) + 1 - len(context.documents) :]
+    assert set(context.documents) == {*stays, "Newest"}
+
+
+@given(context=contexts())
+def test_the_oldest_goes_first_where_that_is_the_policy(context: Context) -> None:
+    context.evict = oldest
+    before = list(context.documents)
+    assert context.read(document(DocumentId("Newest"), [1] * 50, []))
     assert list(context.documents) == [*before[len(before) + 1 - len(context.documents) :], "Newest"]
 
 

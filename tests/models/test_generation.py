@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from gptlab.graph import DocumentTable
 from gptlab.models import DagTransformer, DagTransformerConfig
-from gptlab.models.generation import Reading, Writer, next_logits, write
+from gptlab.models.context import Context, Evict, least_recently_linked, oldest
+from gptlab.models.generation import Piece, Reading, WholeContext, WriteMissing, Writer, stream, write
 from gptlab.tokenizers import ByteTokenizer, document_from_prompt, tokenize_document
 from gptlab.types import DocumentId, Generation, Prompt, TokenizedDocument
 
@@ -52,7 +53,8 @@ class Script(nn.Module):
 
 def written(prompt: Prompt, script: Script, *, max_seq_len: int = 400, **changes: object) -> Generation:
     reading = Reading(**({"tokenizer": BYTES, "lookup": STORE.get} | changes))
-    return write(prompt, script, reading, max_seq_len)
+    (generation,) = write([prompt], WholeContext(script), reading, max_seq_len)
+    return generation
 
 
 def shown_text(script: Script, step: int) -> str:
@@ -162,7 +164,7 @@ def test_the_same_seed_writes_the_same_and_another_does_not() -> None:
 def test_what_was_read_changes_what_is_written() -> None:
     prompt = Prompt(text="An [o](Otter)", max_new_tokens=1)
     logits = [
-        next_logits(model().network, Writer(prompt, Reading(tokenizer=BYTES, lookup=lookup), 200).context)
+        WholeContext(model().network)([Writer(prompt, Reading(tokenizer=BYTES, lookup=lookup), 200).context])
         for lookup in (STORE.get, None)
     ]
     assert np.abs(logits[0] - logits[1]).max() > 1e-4
@@ -222,3 +224,139 @@ def test_refuses_a_prompt_that_cannot_be_continued(prompt: Prompt, message: str)
     assert message in str(caught.value)
     fits = attrs.evolve(prompt, text="a" * 189)
     assert fits.max_new_tokens == 128 or next(model().reading(BYTES).inference(iter([fits]))).prompt == fits
+
+
+def test_writing_ends_before_a_stop_string_that_may_cross_tokens() -> None:
+    generation = written(Prompt(text="a"), Script("bc. The end"), stop=("The", "nowhere"))
+    assert (generation.text, generation.ended_by) == ("bc. ", "stop")
+    assert written(Prompt(text="The"), Script("bc"), stop=("The", "eb")).text == "bc"  # the prompt has none
+    assert written(Prompt(text="a"), Script("[o](Otter)"), stop=(")",)).read == ()
+
+
+def test_how_it_ended_is_told() -> None:
+    assert written(Prompt(text="a"), Script("b")).ended_by == "end_of_text"
+    assert written(Prompt(text="a", max_new_tokens=1), Script("bc")).ended_by == "length"
+    assert written(Prompt(text="a", max_new_tokens=0), Script("bc")).ended_by == "length"
+
+
+def pieces(prompt: Prompt, script: Script, **changes: object) -> list[Piece]:
+    reading = Reading(**({"tokenizer": BYTES, "lookup": STORE.get} | changes))
+    return list(stream(prompt, WholeContext(script), reading, 400))
+
+
+def test_pieces_come_as_they_are_written_with_what_was_read_behind_them() -> None:
+    found = pieces(Prompt(text="to [r](River) "), Script("a[o](Otter)é."))
+    assert found[0] == Piece(text="", read=("River",))
+    assert [piece.text for piece in found[1:]] == [*"a[o](Otter)", "é", ".", ""]
+    assert [piece.read for piece in found if ")" in piece.text] == [("Otter",)]
+    assert [piece.generation for piece in found[:-1]] == [None] * (len(found) - 1)
+
+
+@given(
+    text=st.text(st.sampled_from("abé[]()"), max_size=12),
+    stops=st.lists(st.text(st.sampled_from("abé("), min_size=1, max_size=3), max_size=2),
+    most=st.integers(0, 14),
+)
+@settings(max_examples=40)
+def test_pieces_together_are_the_text_and_none_is_taken_back(text: str, stops: list[str], most: int) -> None:
+    prompt, changes = Prompt(text="x", max_new_tokens=most), {"stop": tuple(stops)}
+    whole = written(prompt, Script(text), **changes)
+    found = pieces(prompt, Script(text), **changes)
+    assert "".join(piece.text for piece in found) == whole.text
+    assert found[-1].generation == whole
+    assert not any(stop in whole.text for stop in stops)
+    uncut = BYTES.encode(text)[:most]
+    full = b"".join(map(BYTES.token_bytes, uncut)).decode(errors="replace")
+    assert whole.text == full[: min((full.find(stop) for stop in stops if stop in full), default=len(full))]
+
+
+def test_what_made_room_is_told_with_the_moment() -> None:
+    script = Script("[o](Otter)[l](Long)")
+    generation = written(Prompt(text="-", max_new_tokens=50), script, max_seq_len=2 + 50 + 60)
+    assert generation.evicted == ((19, "Otter"),)
+
+
+@pytest.mark.parametrize(("evict", "gone"), [(least_recently_linked, "River"), (oldest, "Otter")])
+def test_the_policy_says_what_makes_room(evict: Evict, gone: str) -> None:
+    """The otter is linked to again, after the river, and stays by the one policy and not by the other."""
+    script = Script("[o](Otter)[r](River)[o](Otter)[c](Caf%C3%A9)")
+    room = sum(len(STORE.get(DocumentId(name)).tokens) for name in ("Otter", "River")) + 1
+    generation = written(Prompt(text="-", max_new_tokens=60), script, max_seq_len=2 + 60 + room, evict=evict)
+    assert [document for _, document in generation.evicted][:1] == [gone]
+
+
+def test_what_is_missing_is_written_first_and_read() -> None:
+    """The script goes on where it is: what it writes first is the missing document."""
+    script = Script("[n](New) ends")
+    end, body = BYTES.end_of_text, BYTES.encode("Newly made.")
+    script.tokens[8:8] = [*body, end]
+    generation = written(Prompt(text="a "), script, write_missing=WriteMissing())
+    assert (generation.text, generation.missing) == ("[n](New) ends", ("New",))
+    assert (generation.written_first, generation.read) == (("New",), ((8, "New"),))
+    assert shown_text(script, -1) == "# New\n\nNewly made.|a [n](New) ends"
+    assert shown_text(script, 8) == "# New\n\n"
+
+
+@pytest.mark.parametrize(
+    ("limits", "first"),
+    [
+        (WriteMissing(), ["One", "Four"]),
+        (WriteMissing(documents=1), ["One"]),
+        (WriteMissing(depth=2, documents=2), ["One", "Two"]),
+    ],
+)
+def test_what_is_written_first_stays_within_depth_and_budget(limits: WriteMissing, first: list[str]) -> None:
+    titles: list[str] = []
+    text_of = {"": "[1](One)[4](Four)", "One": "[2](Two)", "Two": "[1](One)", "Four": "."}
+
+    class Chain:
+        """Writes for each document one link to the next, and the end; what it writes for is in the context."""
+
+        def __call__(self, contexts: list[Context]) -> np.ndarray:
+            (context,) = contexts
+            text = b"".join(BYTES.token_bytes(token) for token in context.tokens).decode()
+            title = text.partition("\n")[0].removeprefix("# ") if text.startswith("# ") else ""
+            if title and title not in titles:
+                titles.append(title)
+            body = text.partition("\n\n")[2] if title else text[1:]
+            logits = np.full((1, BYTES.vocab_size), -30, np.float32)
+            rest = BYTES.encode(text_of[title])[len(body) :]
+            logits[0, rest[0] if rest else BYTES.end_of_text] = 30
+            return logits
+
+        def apart(self) -> "Chain":
+            return self
+
+    reading = Reading(tokenizer=BYTES, lookup=STORE.get, write_missing=limits)
+    (generation,) = write([Prompt(text="-")], Chain(), reading, 400)
+    assert titles == first
+    assert generation.missing == ("One", "Four")
+    assert list(generation.written_first) == [title for title in ("One", "Four") if title in first]
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_a_batch_of_any_lengths_writes_what_each_prompt_writes_alone(is_cached: bool) -> None:
+    prompts = [
+        Prompt(text=text, seed=seed, max_new_tokens=most)
+        for seed, (text, most) in enumerate(
+            [("An [o](Otter)", 9), ("x", 3), ("to the [river](River) and", 14), ("y", 0)]
+        )
+    ]
+    alone = model().reading(BYTES, STORE.get, is_cached=False)
+    at_once = model().reading(BYTES, STORE.get, batch_size=3, is_cached=is_cached)
+    assert list(at_once.inference(iter(prompts))) == list(alone.inference(iter(prompts)))
+    assert [each.generation for each in at_once.stream(iter(prompts)) if each.generation] == list(
+        alone.inference(iter(prompts))
+    )
+
+
+def test_a_batch_takes_no_more_prompts_than_it_continues_at_once() -> None:
+    taken: list[int] = []
+    prompts = (taken.append(seed) or Prompt(text="a", seed=seed, max_new_tokens=2) for seed in range(5))
+    next(model().reading(BYTES, batch_size=2).inference(prompts))
+    assert taken == [0, 1]
+
+
+def test_refuses_a_stop_string_that_every_text_has() -> None:
+    with pytest.raises(ValueError, match=r"Reading\.stop\n  got     an empty string"):
+        Reading(tokenizer=BYTES, stop=("",))
