@@ -1,5 +1,6 @@
 """From walks to rows of one length to batches; rows kept on disk, shuffled and shared out."""
 
+from gptlab.packing.best_fit import BestFit
 from gptlab.packing.collate import Collate, cut_edges, stack, unpack
 from gptlab.packing.concatenate import Concatenate
 from gptlab.packing.pack import Pack
@@ -10,6 +11,7 @@ from gptlab.packing.prefetch import Prefetch
 from gptlab.packing.shuffled import RowsByNumber, Shuffled
 
 __all__ = [
+    "BestFit",
     "Collate",
     "CollatedWalks",
     "Concatenate",

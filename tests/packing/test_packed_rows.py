@@ -142,7 +142,7 @@ def test_a_source_of_something_else_is_refused_before_any_work(tmp_path):
     assert got.startswith("  got     a source of TokenizedDocument, Corpus   ")
     assert rest == [
         "  wanted  a source of PackedSequence",
-        "  Put Concatenate behind it: pipeline(..., Concatenate(...)).",
+        "  Put BestFit or Concatenate behind it: pipeline(..., BestFit(...)).",
     ]
 
 
