@@ -1,4 +1,4 @@
-"""The rows of leaderboards that a report shows: those of its runs, among the best others."""
+"""The rows of leaderboards that a report shows: those of its runs, among the latest others."""
 
 import csv
 from collections.abc import Collection

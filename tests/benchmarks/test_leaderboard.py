@@ -55,7 +55,9 @@ def test_sixteen_processes_at_once_lose_nothing(tmp_path):
     found = [(row["process"], row["number"], float(row["loss"])) for row in read_leaderboard(path)]
     assert sorted(found) == sorted((str(p), str(n), n / 3) for p in range(16) for n in range(5))
     assert path.read_text().count("process,number,loss") == 1
-    assert len(path.with_suffix(".md").read_text().splitlines()) == 82
+    lines = path.with_suffix(".md").read_text().splitlines()
+    assert lines[0] == "Sorted by loss, lowest first." and len(lines) == 84
+    assert [line.split(" | ")[1] for line in lines[4:]] == [str(number) for number in range(5) for _ in range(16)]
 
 
 @given(rows)
@@ -68,7 +70,8 @@ def test_what_was_added_reads_back_in_order_with_new_columns_last(tmp_path_facto
     if added:
         with path.open(newline="") as file:
             assert next(csv.reader(file)) == columns
-        lines = path.with_suffix(".md").read_text().splitlines()
+        said, blank, *lines = path.with_suffix(".md").read_text().splitlines()
+        assert said.endswith(".") and not blank
         assert len(lines) == len(added) + 2
         assert all(line.replace("\\|", "").count("|") == len(columns) + 1 for line in lines)
 
@@ -77,7 +80,35 @@ def test_figures_read_back_exactly(tmp_path):
     path = tmp_path / "board.csv"
     add_to_leaderboard(path, {"loss": 0.1 + 0.2, "steps": 7})
     assert path.read_text() == "loss,steps\n0.30000000000000004,7\n"
-    assert path.with_suffix(".md").read_text() == "| loss | steps |\n| --- | --- |\n| 0.30000000000000004 | 7 |\n"
+    assert path.with_suffix(".md").read_text() == (
+        "Sorted by loss, lowest first.\n\n| loss | steps |\n| --- | --- |\n| 0.30000000000000004 | 7 |\n"
+    )
+
+
+def view(path: Path) -> tuple[str, list[str]]:
+    """The line on top, and the first cells of the rows."""
+    said, _, _, _, *lines = path.with_suffix(".md").read_text().splitlines()
+    return said, [line.split(" | ")[0].removeprefix("| ") for line in lines]
+
+
+def test_the_view_has_the_best_first_and_says_which_end_that_is(tmp_path):
+    path = tmp_path / "board.csv"
+    for run, accuracy in (("a", "0.5"), ("b", "nan"), ("c", "0.9"), ("d", "broken"), ("e", "0.9"), ("f", "1e-3")):
+        add_to_leaderboard(path, {"run": run, "accuracy": accuracy}, metric="accuracy", best="highest")
+    assert view(path) == ("Sorted by accuracy, highest first; 2 without it last.", ["c", "e", "a", "f", "b", "d"])
+    assert [row["run"] for row in read_leaderboard(path)] == list("abcdef")
+    add_to_leaderboard(path, {"run": "g"}, metric="accuracy")
+    assert view(path) == ("Sorted by accuracy, lowest first; 3 without it last.", ["f", "a", "c", "e", "b", "d", "g"])
+    add_to_leaderboard(path, {"run": "h"})
+    assert view(path) == ("As they were added: none has a number for loss.", list("abcdefgh"))
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=8), st.sampled_from(["lowest", "highest"]))
+def test_the_view_is_what_sorting_the_numbers_gives(figures, best):
+    rows = [{"run": str(number), "loss": str(figure)} for number, figure in enumerate(figures)]
+    lines = leaderboard.sorted_view(["run", "loss"], rows, "loss", best).splitlines()[4:]
+    shown = [float(line.split(" | ")[1].removesuffix(" |")) for line in lines]
+    assert shown == sorted(figures, reverse=best == "highest")
 
 
 def test_bad_input_has_four_parts(tmp_path):
