@@ -41,7 +41,7 @@ class NGramConfig:
     order: int = attrs.field(default=3, validator=at_least(1))
 
     def __attrs_post_init__(self) -> None:
-        if self.vocab_size**self.order >= 2**63:
+        if self.order > 63 or self.vocab_size**self.order >= 2**63:  # the power of a huge order takes for ever
             raise refusal(
                 "NGramConfig",
                 got=f"vocab_size={self.vocab_size}, order={self.order}",

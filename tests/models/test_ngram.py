@@ -118,6 +118,7 @@ def test_it_is_a_model_like_the_others(tmp_path: Path) -> None:
             {"vocab_size": 100_000, "order": 4},
             r"NGramConfig\n  got     vocab_size=100000, order=4\n  wanted  vocab_size \*\* order below 2 \*\* 63",
         ),
+        ({"order": 2**62}, r"NGramConfig\n  got     vocab_size=\d+, order=4611686018427387904\n"),  # and at once
     ],
 )
 def test_refuses_what_cannot_be_counted(change: dict[str, int], message: str) -> None:
