@@ -44,7 +44,7 @@ class Sampling:
     )
     repetition_penalty: float = attrs.field(
         default=1.0,
-        validator=satisfies(lambda factor: factor > 0, "a number above 0", "1 is no penalty; 1.2 is usual."),
+        validator=satisfies(lambda factor: factor > 0, "a number above 0", "1 is none; 1.2 is usual."),
     )
 
     def probabilities(

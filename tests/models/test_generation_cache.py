@@ -88,7 +88,7 @@ def take(
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("spec", MASKS, ids=str)
 @given(store=stores(), prompt=st.lists(st.integers(1, 10), min_size=1, max_size=8), steps=steps)
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_cached_logits_are_the_uncached_ones_after_every_step(
     spec: MaskSpec, shape: str, store: dict, prompt: list[int], steps: list
 ) -> None:
@@ -103,7 +103,7 @@ def test_cached_logits_are_the_uncached_ones_after_every_step(
 
 @pytest.mark.parametrize("spec", MASKS[:4], ids=str)
 @given(store=stores(), scripts=st.lists(st.tuples(st.integers(0, 5), steps), min_size=1, max_size=3))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_rows_of_a_batch_are_each_as_if_alone_and_may_come_and_go(spec: MaskSpec, store: dict, scripts: list) -> None:
     made = network(spec)
     cached, whole = Cached(Library(made)), WholeContext(made)

@@ -10,7 +10,7 @@ from gptlab.models.dag_transformer import DagTransformer
 from gptlab.models.generation.reading import Lookup
 from gptlab.pipeline.protocols import Tokenizer
 from gptlab.sources import MarkdownFolder
-from gptlab.storage import from_config, is_complete, load_from_dir, read_json
+from gptlab.storage import from_config, is_complete, load_from_dir, opened, read_json
 from gptlab.tokenizers import Tokenize, tokenize_document
 from gptlab.types import DocumentId, TokenizedDocument
 from gptlab.types.errors import FourPartError, refusal
@@ -78,7 +78,8 @@ def lookup_of(run: Path, tokenizer: Tokenizer) -> Lookup:
         ValueError: the run does not say where they are.
     """
     try:
-        settings = from_config(read_json(run / "config.json"), allow=RECIPES)
+        path = run / "config.json"
+        settings = from_config(opened(read_json(path), str(path)), allow=RECIPES)
         recipe = importlib.import_module(type(settings).__module__).recipe(settings)
         documents = recipe.places.parts["documents"]
         by_title = documents.by_title
