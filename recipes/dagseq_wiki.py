@@ -26,7 +26,16 @@ from gptlab.experiment import (
     main,
     run,
 )
-from gptlab.graph import BreadthFirst, DepthFirst, RandomOrder, RandomWalk, Split, TraverseLinks, VisitPolicy
+from gptlab.graph import (
+    BreadthFirst,
+    DepthFirst,
+    RandomOrder,
+    RandomWalk,
+    Split,
+    StoredDocuments,
+    TraverseLinks,
+    VisitPolicy,
+)
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
 from gptlab.pipeline import pipeline
@@ -111,12 +120,18 @@ def recipe(settings: Settings = Settings()) -> Recipe[Batch]:
     seq_len = settings.model.max_seq_len
 
     def rows(part: Split) -> PackedRows:
-        return PackedRows(
+        documents = StoredDocuments(
             pipeline(
                 articles,
                 part,
                 Tokenize(tokenizer),
                 Truncate(seq_len // 2 if settings.max_document is None else settings.max_document),
+            ),
+            cache=settings.cache,
+        )
+        return PackedRows(
+            pipeline(
+                documents,
                 TraverseLinks(POLICIES[settings.traversal], seed=settings.seed, budget=seq_len),
                 Pack(seq_len),
             ),

@@ -148,6 +148,8 @@ class Recipe(Generic[B]):
             if isinstance(part, SourcePipeline):
                 found.insert(0, part)
                 held.append(part.parts[0])
+            elif isinstance(part, tuple):
+                held += part
             elif attrs.has(type(part)):
                 held += [getattr(part, field.name) for field in attrs.fields(type(part))]
         return found

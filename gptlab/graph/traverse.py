@@ -24,6 +24,7 @@ from gptlab.graph.table import DocumentTable
 from gptlab.graph.tour import Regime, Tour
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, say, track
+from gptlab.pipeline.protocols import Source
 from gptlab.storage import LOCATION
 from gptlab.types import TokenizedDocument, Walk
 from gptlab.types.errors import refusal
@@ -104,8 +105,7 @@ class TraverseLinks:
     def __call__(self, documents: Iterator[TokenizedDocument]) -> Iterator[Walk]:
         """Yield the walks of all epochs, in order."""
         table = DocumentTable.from_documents(documents)
-        if len(table) > 1 and not len(table.graph.out_targets):
-            say(f"no document links to another, of {len(table):,}: what is read together is unrelated")
+        tell_unlinked(table)
         routes = self.over(table)
         for k in track(range(len(routes)), "follow links", total=len(routes), unit="walks"):
             walk = walk_of(table, routes[k])
@@ -114,6 +114,13 @@ class TraverseLinks:
             yield walk
 
     __or__ = then
+
+    def joined(self, source: object) -> Source[Walk] | None:
+        """What a pipeline reads in place of stored documents and this stage: the same walks, without a table of all
+        documents in memory. None for another source."""
+        from gptlab.graph.store import StoredDocuments, Walks  # noqa: PLC0415 - walks over a store need this file
+
+        return Walks(source, self) if isinstance(source, StoredDocuments) else None
 
     def walk(self, documents: Documents, k: int) -> Walk:
         """Walk `k` of all that `__call__` yields, made alone.
@@ -132,6 +139,12 @@ class TraverseLinks:
         """
         tour = Tour(**{field.name: getattr(self, field.name) for field in attrs.fields(Tour)})
         return Routes(tour, documents, self.cache, is_compiled)
+
+
+def tell_unlinked(documents: Documents) -> None:
+    """Say so where no document links to another: nothing else would look wrong."""
+    if len(documents) > 1 and not len(documents.graph.out_targets):
+        say(f"no document links to another, of {len(documents):,}: what is read together is unrelated")
 
 
 def walk_of(table: Documents, reached: list[int]) -> Walk:

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from gptlab.graph import Documents, DocumentTable, TraverseLinks
+from gptlab.graph.traverse import tell_unlinked
 from gptlab.packing.collate import Collate
 from gptlab.packing.pack import Pack
 from gptlab.pipeline import need_source_of, then
@@ -102,6 +103,11 @@ class PackedWalks:
         batch: Batch = self._maker.batch(first, last)
         return batch
 
+    def batch_of(self, first: int, last: int) -> Batch | None:
+        """Rows `first` to `last - 1`, or those of them that there are, as one batch; None: no row (`Collate`)."""
+        last = min(last, len(self))
+        return self.batch(first, last) if first < last else None
+
     def axes(self) -> Mapping[str, Any]:
         """A row has as many tokens as `pack` says, of the vocabulary that the documents claim."""
         return {**(self.documents.axes() if isinstance(self.documents, HasAxes) else {}), **self.pack.axes()}
@@ -111,6 +117,7 @@ class PackedWalks:
         from gptlab.packing.packed_walks_rows import RowMaker  # noqa: PLC0415 - numba takes a second to import
 
         documents = self._opened()
+        tell_unlinked(documents)
         return RowMaker.of(documents, self.traverse.over(documents, is_compiled=True), self.pack)
 
     def _opened(self) -> Documents:

@@ -241,9 +241,13 @@ def _seek(parts: tuple[Any, ...], start: int) -> tuple[int, int]:
 
 
 def _joined(parts: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The parts, the first two as one source where the second knows how to read the first so (`Joining`)."""
-    source = parts[1].joined(parts[0]) if len(parts) > 1 and isinstance(parts[1], Joining) else None
-    return parts if source is None else (source, *parts[2:])
+    """The parts, the first of them as one source as long as the next knows how to read it so (`Joining`)."""
+    while len(parts) > 1 and isinstance(parts[1], Joining):
+        source = parts[1].joined(parts[0])
+        if source is None:
+            break
+        parts = (source, *parts[2:])
+    return parts
 
 
 def _after_check(unseen: Iterator[Any], items: Iterator[B]) -> Iterator[B]:

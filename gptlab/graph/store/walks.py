@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from gptlab.graph.store.stored_documents import StoredDocuments
-from gptlab.graph.traverse import LINK_DROPS, TraverseLinks, walk_of
+from gptlab.graph.traverse import LINK_DROPS, TraverseLinks, tell_unlinked, walk_of
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, track
 from gptlab.storage import FromMapping
@@ -38,6 +38,7 @@ class Walks:
     def get_data_generator(self, start: int = 0) -> Iterator[Walk]:
         """The walks from number `start` on, in the order of all epochs."""
         documents = self.documents.store
+        tell_unlinked(documents)
         routes = self.traverse.over(documents)
         left = range(start, len(routes))
         for k in track(left, "follow links", total=len(left), unit="walks"):
