@@ -19,6 +19,7 @@ _REMEDIES = {
     errno.EDQUOT: ("room within the quota", _FREE),
     errno.EFBIG: ("a file within the size limit", "Raise the limit (`ulimit -f unlimited`), or use another disk."),
     errno.EROFS: ("a file system that can be written", "Choose a folder elsewhere."),
+    errno.EIO: ("a disk that works", "Look at the disk (`dmesg`) before anything more is written to it."),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
     errno.ENOTDIR: _IN_THE_WAY,

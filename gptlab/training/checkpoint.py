@@ -9,27 +9,38 @@
         model/                  what the model's `save_to_dir` wrote: a model of its own
 
 A checkpoint is used only when every hash agrees. A damaged one is named and passed over, never loaded, never removed.
+What is written is on the disk, names of folders included, before it is reported: a power cut takes none of it.
 """
 
+import contextlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from gptlab.pipeline.observe import say
-from gptlab.storage import StorageError, new_directory, verify
+from gptlab.storage import StorageError, check_safetensors, new_directory, verify
+from gptlab.storage.errors import disk_error
+from gptlab.storage.flushing import flush
+from gptlab.storage.manifest import MANIFEST, read_manifest
 from gptlab.training.errors import TrainingError
 
 KIND = "checkpoint"
 FOLDER = "checkpoints"
 METRICS = "metrics.jsonl"
+ABOUT = "trainer.json"
+OPTIMIZER = "optimizer.safetensors"
+AVERAGE = "average.safetensors"
 _NAME = re.compile(r"step-(\d{8,})")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @attrs.frozen(kw_only=True)
@@ -74,16 +85,30 @@ def write_checkpoint(
         tensors: by file and name: `optimizer`, `average`, the batches of a step that failed.
         position: where the run stands.
         about: JSON: the configuration, the data source, the model's class.
+
+    Raises:
+        StorageError: the disk is full or cannot be written; what was there before still is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with new_directory(path, kind=KIND, replace=True) as temporary:
+    with new_directory(path, kind=KIND, replace=True) as temporary, disk_errors_of_tensors():
         (temporary / "model").mkdir()
         model.save_to_dir(temporary / "model")
         for name, group in tensors.items():
             save_file({key: _plain(tensor) for key, tensor in group.items()}, temporary / f"{name}.safetensors")
         text = json.dumps({**attrs.asdict(position), **about}, indent=2, ensure_ascii=False)
-        (temporary / "trainer.json").write_text(text + "\n", encoding="utf-8")
+        (temporary / ABOUT).write_text(text + "\n", encoding="utf-8")
     return path
+
+
+@contextlib.contextmanager
+def disk_errors_of_tensors() -> Iterator[None]:
+    """Within the block a full disk is an `OSError` where safetensors writes, as it is everywhere else."""
+    try:
+        yield
+    except SafetensorError as error:
+        found = _OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 @attrs.frozen
@@ -107,15 +132,55 @@ def read_checkpoint(path: Path) -> Saved:
     """All but the model, which is in `path / "model"`.
 
     Raises:
-        StorageError: when the checkpoint is not whole, or a hash disagrees.
+        StorageError: when the checkpoint is not whole, a hash disagrees, a header claims what is not there, or it
+            has the name of another.
+    """
+    verify_checkpoint(path)
+    about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+    position = Position(**{field.name: about.pop(field.name) for field in attrs.fields(Position)})
+    average = path / AVERAGE
+    return Saved(
+        position,
+        about,
+        read_tensors(path / OPTIMIZER),
+        read_tensors(average) if AVERAGE in read_manifest(path).files else {},
+    )
+
+
+def verify_checkpoint(path: Path) -> None:
+    """Be sure that a checkpoint is what was written, and the one that its name says.
+
+    Raises:
+        StorageError: it is damaged, or it was given the name of another one: what follows from the name (which is
+            newer, which lines of `metrics.jsonl` are its own) would be wrong.
     """
     verify(path, KIND)
-    about = json.loads((path / "trainer.json").read_text(encoding="utf-8"))
-    position = Position(**{field.name: about.pop(field.name) for field in attrs.fields(Position)})
-    average = path / "average.safetensors"
-    return Saved(
-        position, about, load_file(path / "optimizer.safetensors"), load_file(average) if average.exists() else {}
-    )
+    listed = read_manifest(path).files
+    if missing := [name for name in (ABOUT, OPTIMIZER) if name not in listed]:
+        raise StorageError(
+            path / MANIFEST,
+            got=f"no {missing[0]} in the list",
+            wanted="the files of a checkpoint",
+            do="Restore the checkpoint from a copy; this one cannot be trusted.",
+        )
+    step = json.loads((path / ABOUT).read_text(encoding="utf-8"))["step"]
+    if (named := _NAME.fullmatch(path.name)) is not None and path.parent.name == FOLDER and int(named[1]) != step:
+        raise StorageError(
+            path,
+            got=f"the checkpoint of step {step}",
+            wanted=f"that of step {int(named[1])}, as its name says",
+            do=f"Give it its name back: step-{step:08d}.",
+        )
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The arrays of a safetensors file, whose header is compared with its size before anything is allocated.
+
+    Raises:
+        StorageError: the header claims what is not there.
+    """
+    check_safetensors(path)
+    return load_file(path)
 
 
 def checkpoints(directory: Path) -> list[Path]:
@@ -135,7 +200,7 @@ def latest_checkpoint(directory: Path) -> Path | None:
     """
     for path in checkpoints(directory):
         try:
-            verify(path, KIND)
+            verify_checkpoint(path)
         except StorageError as error:
             say(f"checkpoint {path} is damaged and passed over: {error}")
         else:
@@ -149,16 +214,20 @@ def resolve_checkpoint(path: Path) -> Path:
     Raises:
         TrainingError: when there is no whole one.
     """
-    if (path / "trainer.json").exists() or (path / "manifest.json").exists():
+    if (path / ABOUT).exists() or (path / MANIFEST).exists():
         return path
     found = latest_checkpoint(path.parent if path.name == FOLDER else path)
     if found is None:
-        damaged = len(checkpoints(path.parent if path.name == FOLDER else path))
+        damaged = [each.name for each in checkpoints(path.parent if path.name == FOLDER else path)]
         raise TrainingError(
             str(path),
-            got=f"{damaged} checkpoints, none of them whole" if damaged else "no checkpoint",
+            got=f"{len(damaged)} checkpoints, none of them whole: {', '.join(damaged)}"
+            if damaged
+            else "no checkpoint",
             wanted="a run directory with at least one whole checkpoint",
-            do="Name the directory that was given to TorchTrainer.instantiate, or train from the beginning.",
+            do="Restore one of them from a copy, or train from the beginning in another directory."
+            if damaged
+            else "Name the directory that was given to TorchTrainer.instantiate, or train from the beginning.",
         )
     return found
 
@@ -167,21 +236,42 @@ def set_aside_after(directory: Path, step: int) -> None:
     """Rename the checkpoints of later steps, which a run that goes on from `step` will write again.
 
     They are damaged, or the user chose an older one; either way they are no longer this run's, and stay on disk.
+    The new names are on the disk on return: only then may the lines of those steps be cut from `metrics.jsonl`.
+
+    Raises:
+        StorageError: the disk cannot be written.
     """
-    for path in checkpoints(directory):
-        if _step(path) > step:
-            number = 1
-            while (aside := path.with_name(f"aside-{number}-{path.name}")).exists():
-                number += 1
-            path.rename(aside)
-            say(f"checkpoint {path.name} is from later than step {step}: set aside as {aside.name}")
+    with _disk_errors(directory / FOLDER):
+        for path in checkpoints(directory):
+            if _step(path) > step:
+                number = 1
+                while (aside := path.with_name(f"aside-{number}-{path.name}")).exists():
+                    number += 1
+                path.rename(aside)
+                say(f"checkpoint {path.name} is from later than step {step}: set aside as {aside.name}")
+        flush([directory / FOLDER])
 
 
 def remove_old(directory: Path, keep_last: int) -> None:
-    """Remove all but the newest `keep_last`; under another name first, so that a kill leaves no half one."""
-    for path in [*checkpoints(directory)[keep_last:], *(directory / FOLDER).glob("removing-*")]:
-        doomed = path if path.name.startswith("removing-") else path.rename(path.with_name(f"removing-{path.name}"))
-        shutil.rmtree(doomed)
+    """Remove all but the newest `keep_last`; under another name first, so that a kill leaves no half one.
+
+    Raises:
+        StorageError: the disk cannot be written.
+    """
+    with _disk_errors(directory / FOLDER):
+        for path in [*checkpoints(directory)[keep_last:], *(directory / FOLDER).glob("removing-*")]:
+            doomed = (
+                path if path.name.startswith("removing-") else path.rename(path.with_name(f"removing-{path.name}"))
+            )
+            shutil.rmtree(doomed)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, error) from error
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

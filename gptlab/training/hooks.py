@@ -14,6 +14,7 @@ import torch
 
 from gptlab.pipeline.observe import say
 from gptlab.storage import new_directory
+from gptlab.training.checkpoint import disk_errors_of_tensors
 from gptlab.training.state import TrainState
 from gptlab.types import Generation
 from gptlab.types.validators import at_least
@@ -92,7 +93,11 @@ class KeepBest:
         with state.averaged():
             model = state.plain()
             if state.ranks.is_first:
-                with new_directory(state.directory / BEST, kind="best-model", replace=True) as directory:
+                place = state.directory / BEST
+                with (
+                    new_directory(place, kind="best-model", replace=True) as directory,
+                    disk_errors_of_tensors(),
+                ):
                     (directory / "model").mkdir()
                     model.save_to_dir(directory / "model")
                     text = json.dumps({"figure": self.figure, **memory}) + "\n"

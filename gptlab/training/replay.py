@@ -8,7 +8,7 @@ import attrs
 import torch
 from safetensors.numpy import load_file
 
-from gptlab.storage import from_config, import_from_nested_path
+from gptlab.storage import check_safetensors, from_config, import_from_nested_path
 from gptlab.training.checkpoint import read_checkpoint
 from gptlab.training.data import learned
 from gptlab.training.errors import TrainingError
@@ -78,7 +78,7 @@ def replay(path: Path | str, *, allow: tuple[str, ...] = ()) -> Replay:
             do="TorchTrainer.load_checkpoint(path, data_source=...).train() reads them from the data again.",
         )
     kind = import_from_nested_path(saved.about["batch"], allow=allow)
-    batches = [kind(**load_file(file)) for file in files]
+    batches = [_batch(kind, file) for file in files]
     model = import_from_nested_path(saved.about["model"], allow=allow).load_from_dir(path / "model")
     model.network.to(saved.about["device"]).train()
     device = next(model.network.parameters()).device
@@ -107,6 +107,12 @@ def replay(path: Path | str, *, allow: tuple[str, ...] = ()) -> Replay:
         batches=tuple(batches),
         model=model,
     )
+
+
+def _batch(kind: Any, file: Path) -> Any:
+    """One batch, once the header of its file has been compared with its size."""
+    check_safetensors(file)
+    return kind(**load_file(file))
 
 
 def _size(number: float) -> float:

@@ -2,11 +2,13 @@
 
 In the background a step waits for a copy of weights and optimiser state in main memory, no longer; one thread
 writes, hashes and flushes it while the next steps are computed. One checkpoint is written at a time: the next one
-waits for it. A checkpoint is told of, and older ones go, only when it is on disk whole; an error of the thread is
-raised at the next save, and at the end of the training at the latest.
+waits for it. A checkpoint is reported ("saved ..." in the log), and older ones go, only when it is on disk whole; an
+error of the thread is raised at the next save, and at the end of the training at the latest.
 """
 
 import contextvars
+import copy
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -32,6 +34,7 @@ class Saver(Generic[M]):
         about: what `trainer.json` says of the run, beside where it stands.
         metrics: whose length a checkpoint remembers.
         twin: an equal model, for whole copies of the one at work; see `plain`.
+        logger: gets a line for each checkpoint that is on disk.
         clock: seconds, ascending.
     """
 
@@ -43,12 +46,14 @@ class Saver(Generic[M]):
         metrics: MetricsFile | None,
         *,
         twin: M | None = None,
+        logger: logging.Logger | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory, self._cfg, self._metrics, self._clock = directory, cfg, metrics, clock
         self._about = {**about, "config": to_config(cfg)}
         self._saved_at = clock()
         self._twin = twin
+        self._logger = logger or logging.getLogger("gptlab.training")
         self._writing: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._held: dict[str, torch.Tensor] = {}
@@ -81,14 +86,13 @@ class Saver(Generic[M]):
         if in_background:
             context = contextvars.copy_context()
             self._writing = threading.Thread(
-                target=context.run, args=(self._write_and_tidy, write), name=f"save {path.name}"
+                target=context.run, args=(self._write_beside, write, path), name=f"save {path.name}"
             )
             self._writing.start()
             if wait:
                 self.wait()
         else:
-            write()
-            remove_old(self._directory, self._cfg.keep_last)
+            self._write_and_tidy(write, path)
         return path
 
     def save_failed(self, state: TrainState[M], batches: Mapping[str, Mapping[str, torch.Tensor]], kind: str) -> Path:
@@ -150,7 +154,7 @@ class Saver(Generic[M]):
             seconds=state.seconds,
             metrics_bytes=self._metrics.length() if self._metrics else None,
         )
-        told = {**self._about, **(about or {}), "ranks": state.ranks.world, "memory": _copy(state.memory)}
+        told = {**self._about, **(about or {}), "ranks": state.ranks.world, "memory": copy.deepcopy(state.memory)}
 
         def write() -> None:
             if self._metrics is not None:
@@ -168,14 +172,14 @@ class Saver(Generic[M]):
             self._held[key].copy_(tensor.detach())
         return {name: self._held[f"{group}/{name}"] for name in tensors}
 
-    def _write_and_tidy(self, write: Callable[[], None]) -> None:
+    def _write_and_tidy(self, write: Callable[[], None], path: Path) -> None:
         assert self._directory is not None
+        write()
+        self._logger.info("saved %s", path)
+        remove_old(self._directory, self._cfg.keep_last)
+
+    def _write_beside(self, write: Callable[[], None], path: Path) -> None:
         try:
-            write()
-            remove_old(self._directory, self._cfg.keep_last)
+            self._write_and_tidy(write, path)
         except BaseException as error:  # noqa: BLE001 - the thread that trains raises it
             self._failure = error
-
-
-def _copy(memory: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, list) else value for name, value in memory.items()}

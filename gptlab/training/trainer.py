@@ -231,7 +231,6 @@ class TorchTrainer(Generic[M]):
         saved = read_checkpoint(self.resume)
         self._restore(state, saved)
         if ranks.is_first:
-            set_aside_after(self.directory, state.step)
             remove_old(self.directory, cfg.keep_last)  # a kill may have left one half removed
         say(f"going on from step {state.step}: {self.resume}")
         for name, now in (("threads", torch.get_num_threads()), ("ranks", ranks.world)):
@@ -251,12 +250,19 @@ class TorchTrainer(Generic[M]):
 
     @contextlib.contextmanager
     def _metrics(self, ranks: Ranks) -> Iterator[MetricsFile | None]:
-        """The run's metrics, cut back to where it goes on; the first rank writes them."""
+        """The run's metrics, cut back to where it goes on; the first rank writes them.
+
+        Checkpoints of later steps are set aside before: found by the next life, one would miss its lines.
+        """
         if self.directory is None or not ranks.is_first:
             yield None
             return
-        length = read_checkpoint(self.resume).position.metrics_bytes if self.resume is not None else 0
-        with MetricsFile(self.directory / METRICS, length or 0) as metrics:
+        length = 0
+        if self.resume is not None:
+            position = read_checkpoint(self.resume).position
+            set_aside_after(self.directory, position.step)
+            length = position.metrics_bytes or 0
+        with MetricsFile(self.directory / METRICS, length) as metrics:
             yield metrics
 
     def _twin(self, ranks: Ranks) -> M | None:
