@@ -12,7 +12,7 @@ from experiments.links_help.analysis import DISTANCES, Cell, Interval, differenc
 from experiments.links_help.arm import Arm
 from experiments.links_help.cells import read_losses
 from gptlab.benchmarks.link_specificity import CONTEXTS
-from gptlab.experiment.plot_style import INK, PALETTE, new_figure, plain_axes, save
+from gptlab.pictures import INK, PALETTE, new_figure, plain_axes, save
 from gptlab.storage import write_atomically
 
 NAMES: Mapping[str, str] = {

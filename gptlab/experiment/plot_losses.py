@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from gptlab.experiment.errors import ExperimentError
-from gptlab.experiment.plot_style import PALETTE, drawable, families, new_figure, plain_axes, save
 from gptlab.experiment.text import Real, shorten
+from gptlab.pictures import PALETTE, drawable, families, new_figure, plain_axes, save
 
 Rows = list[dict[str, Any]]
 

@@ -16,7 +16,7 @@ from matplotlib.path import Path as MplPath
 from rich.text import Text
 
 from gptlab.experiment.errors import ExperimentError
-from gptlab.experiment.plot_style import BLUE, FAINT, HAIR, INK, VERMILION, drawable, families, new_figure, save
+from gptlab.pictures import BLUE, FAINT, HAIR, INK, VERMILION, drawable, families, new_figure, save
 
 # Inches: the picture, the square of the mask, and where the other half begins. They are set by hand because both
 # halves must be equally high, which a layout engine gives up for the square's sake.

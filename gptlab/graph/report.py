@@ -16,7 +16,6 @@ import tyro
 from gptlab.graph.documents import Documents
 from gptlab.graph.policies import BreadthFirst
 from gptlab.graph.report_figures import POLICIES, RowLinks, component_sizes, quantiles, row_links
-from gptlab.graph.report_pictures import draw_components, draw_degrees, draw_lengths, draw_pack, draw_policies
 from gptlab.graph.statistics import graph_statistics
 from gptlab.graph.store import DocumentStore
 from gptlab.graph.traverse import TraverseLinks
@@ -58,12 +57,14 @@ def write_report(
     found: Found = {seq_len: {} for seq_len in seq_lens}
     for seq_len, name in track(cases, "follow links by each policy", total=len(cases), unit="policies"):
         found[seq_len][name] = row_links(documents, POLICIES[name], seq_len, rows)
-    draw_degrees(into, out_of, out / "degrees.png")
-    draw_lengths(lengths, out / "lengths.png")
-    draw_components(weak, strong, out / "components.png")
-    draw_policies(found, out / "policies.png")
+    from gptlab.graph import report_pictures as pictures  # noqa: PLC0415 - matplotlib, which others need not load
+
+    pictures.draw_degrees(into, out_of, out / "degrees.png")
+    pictures.draw_lengths(lengths, out / "lengths.png")
+    pictures.draw_components(weak, strong, out / "components.png")
+    pictures.draw_policies(found, out / "policies.png")
     budget = seq_lens[0]
-    draw_pack(TraverseLinks(BreadthFirst(), budget=budget).walk(documents, 0), budget, out / "pack.png")
+    pictures.draw_pack(TraverseLinks(BreadthFirst(), budget=budget).walk(documents, 0), budget, out / "pack.png")
     figures = {
         "documents": _counts(documents),
         "links to a document": quantiles(into),

@@ -1,7 +1,4 @@
-"""The pictures of a report on a link graph. matplotlib is imported only when one is drawn.
-
-Colours are those of Okabe and Ito, which differ under every common colour-vision deficiency.
-"""
+"""The pictures of a report on a link graph. Imported only when one is drawn: matplotlib takes half a second."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +7,13 @@ from typing import Any
 import attrs
 import numpy as np
 from jaxtyping import Bool, Integer
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from gptlab.graph.report_figures import RowLinks
+from gptlab.pictures import BLUE, HAIR, ORANGE, SKY, VERMILION, drawable, families, new_figure, plain_axes, save
 from gptlab.types import Walk
 
-BLUE, ORANGE, VERMILION, SKY, PALE = "#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#D9D9D9"
 _MOST_POINTS = 1024
 _MOST_TITLE = 28
 
@@ -57,7 +56,7 @@ def draw_policies(found: Mapping[int, Mapping[str, RowLinks]], path: Path) -> Pa
     """What becomes of the links of the documents in a row, by policy and length of the row."""
     names = list(next(iter(found.values())))
     figure, _ = _figure(4.0 * len(found) + 2.4, 0.45 * len(names) + 1.6, panels=len(found))
-    parts = (("kept", BLUE), ("cut", SKY), ("cycle", ORANGE), ("outside", PALE))
+    parts = (("kept", BLUE), ("cut", SKY), ("cycle", ORANGE), ("outside", HAIR))
     labels = ("kept", "cut off at the end", "would close a cycle", "target not in the row")
     for axes, (seq_len, by_policy) in zip(figure.axes, found.items(), strict=True):
         left = np.zeros(len(names))
@@ -76,9 +75,6 @@ def draw_policies(found: Mapping[int, Mapping[str, RowLinks]], path: Path) -> Pa
 
 def draw_pack(walk: Walk, seq_len: int, path: Path) -> Path:
     """One row: who may see what, and beside it the documents as blocks and their links as arcs."""
-    from matplotlib.colors import ListedColormap  # noqa: PLC0415 - half a second to import
-    from matplotlib.patches import FancyArrowPatch, Rectangle  # noqa: PLC0415
-
     lengths = np.array([len(document.tokens) for document in walk.documents])
     lengths[int(walk.visited.argmax())] -= max(0, int(lengths.sum()) - seq_len)
     starts = np.cumsum(lengths) - lengths
@@ -98,7 +94,9 @@ def draw_pack(walk: Walk, seq_len: int, path: Path) -> Path:
     for start, length, document in zip(starts.tolist(), lengths.tolist(), walk.documents, strict=True):
         right.add_patch(Rectangle((0, start), 0.25, length, facecolor=SKY, edgecolor="white"))
         if length > 0.012 * lengths.sum():
-            right.text(0.3, start + length / 2, _drawable(document.title), va="center", fontsize=8)
+            title = drawable(document.title[:_MOST_TITLE])
+            place = {"va": "center", "fontsize": 8, "fontfamily": list(families()), "parse_math": False}
+            right.text(0.3, start + length / 2, title, **place)
     for linker, target, position in walk.edges.tolist():
         if position < lengths[linker] - 1:
             ends = (0, starts[linker] + position), (0, starts[target] + lengths[target] / 2)
@@ -126,30 +124,14 @@ def mask_of(walk: Walk, lengths: Integer[np.ndarray, "documents"]) -> tuple[Bool
     return seen, step
 
 
-def _drawable(title: str) -> str:
-    """A title on one line, with a box for each character that matplotlib's own font lacks."""
-    from matplotlib.font_manager import findfont, get_font  # noqa: PLC0415 - half a second to import
-
-    font: Any = get_font(findfont("DejaVu Sans"))
-    line = " ".join(title.split())[:_MOST_TITLE].replace("$", r"\$")
-    return "".join(c if font.get_char_index(ord(c)) else "□" for c in line)
-
-
 def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
-    """A figure of its own, without pyplot, whose state belongs to the process; and its last axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - half a second to import
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    """A figure and the last of its axes; two that show different things do not share their height."""
+    figure = new_figure(width, height, "constrained")
     every: Sequence[Any] = figure.subplots(1, panels, squeeze=False, sharey=panels > 1 and width != 10.5)[0]
     for axes in every:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color=PALE, linewidth=0.6)
-        axes.set_axisbelow(True)
+        plain_axes(axes, "", "")
     return figure, every[-1]
 
 
 def _save(figure: Any, path: Path) -> Path:
-    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
-    return path
+    return save(figure, path, dpi=150)

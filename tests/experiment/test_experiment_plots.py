@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from gptlab.experiment import ExperimentError, plot_losses, plot_mask, read_metrics
 from gptlab.experiment.plot_losses import column, smoothed
 from gptlab.experiment.plot_mask import spread
-from gptlab.experiment.plot_style import BLUE, ORANGE, PALETTE, VERMILION, drawable
+from gptlab.pictures import BLUE, ORANGE, PALETTE, VERMILION, drawable
 
 TITLES = ("東京都", "$x^2$ _a_ {b} \\frac", "مكة المكرمة", "A" * 300, "tab\tnew\nline \x00")
 
