@@ -6,8 +6,8 @@
 14 million parameters, float32, eager, fused AdamW for all: forward, backward, optimiser. `causal`: every model with
 its plain causal mask. `dag`: this project's model with the mask that follows links, over rows of documents whose
 lengths are log-normal (median 150) with 0 to 4 links each, against a nanoGPT-style model with its plain causal mask
-and against the same model with the dense mask. Models take turns, a step each; the time is the median over rounds, and
-the ratio the median of the ratios within rounds. Prints one JSON object.
+and against the same model with the dense mask. Models take turns, a step each; the time is the median over rounds,
+and the ratio the median of the ratios within rounds. Prints one JSON object.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from peers import HEADS, LAYERS, PEERS, VOCAB, WIDTH
 from torch import nn
 
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
+from gptlab.training.options import has_bfloat16
 from gptlab.types import Batch
 
 Step = Callable[[], None]
@@ -86,14 +87,27 @@ def ours(seq_len: int, batch: Batch, **changes: object) -> tuple[Step, nn.Module
     return step_of(lambda: next(model.forward(iter([batch]))).loss, model.network), model.network
 
 
+def in_bfloat16(step: Step) -> Step:
+    """The same step under autocast, as the trainer does it with `dtype="bfloat16"`."""
+
+    def rounded() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            step()
+
+    return rounded
+
+
 def causal(seq_len: int, batch: Batch, only: str | None) -> dict[str, tuple[Step, nn.Module]]:
-    """Every model with its causal mask."""
+    """Every model with its causal mask; where the CPU multiplies bfloat16, two of them in that as well."""
     steps = {name: ours(seq_len, batch, mask=MaskSpec("causal"), **changes) for name, changes in OURS.items()}
     tokens, targets = torch.from_numpy(batch.tokens).long(), torch.from_numpy(batch.targets).long()
     for name, make in PEERS.items():
         if only is None or name in only:
             loss, network = make(seq_len)
             steps[name] = step_of(lambda loss=loss: loss(tokens, targets), network), network
+    if only is None and has_bfloat16(torch.device("cpu")):
+        for name in ("gptlab", "nanoGPT style"):
+            steps[f"{name}, bfloat16"] = in_bfloat16(steps[name][0]), steps[name][1]
     return steps
 
 
@@ -126,6 +140,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--packs", type=int, default=1, help="different batches, one after the other")
     parser.add_argument("--brief", action="store_true", help="with the dag mask, the default model alone")
+    parser.add_argument("--cold", action="store_true", help="measure the first step too: for steps of many seconds")
     parser.add_argument("--only", default=None, help="names of peers, for a first look")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -136,7 +151,7 @@ def main() -> None:
     for pack in range(args.packs):
         batch = batch_of(args.seq_len, args.rows, seed=pack)
         steps = causal(args.seq_len, batch, args.only) if args.mask == "causal" else dag(args.seq_len, batch, names)
-        for step, _ in steps.values():
+        for step, _ in () if args.cold else steps.values():
             step()
         for _ in range(args.rounds):
             peaks.append(matmul_peak())

@@ -1,8 +1,7 @@
-"""What a training step does besides attention and plain layers, with gradients written by hand.
+"""Parts of a training step with gradients written by hand, because so they touch memory less often.
 
-Autograd over single operations is the definition of each (`tests/models/test_by_hand.py` holds them to it); by hand
-they touch memory less often, which is what a step costs beside its matrix products. A step of 14 million parameters
-on one core, 2026-11-24: see `experiments/step_speed`.
+Autograd over single operations is the definition of each, and `tests/models/test_by_hand.py` holds them to it. What
+each gives of a step is measured by switching it off, in `experiments/step_speed`.
 """
 
 from typing import Any
@@ -14,72 +13,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-FEWEST_ROWS = 32
-"""Rows of a matrix from which on oneDNN's product is the faster one (8 to 12 % at 512 and 2048 rows)."""
-
-
-def _has_onednn() -> bool:
-    return bool(torch._C._has_mkldnn) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
-
-HAS_ONEDNN = _has_onednn()
-
-
-class Linear(nn.Linear):
-    """`nn.Linear`, whose products on a CPU are oneDNN's where PyTorch would take its BLAS library.
-
-    PyTorch has the operation for its compiler (`torch.ops.mkldnn._linear_pointwise`); without it, on other devices
-    and types, and for a few rows, this is `nn.Linear`.
-    """
-
-    def forward(self, input: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows outputs"]:
-        """Each row times the weight, plus the bias."""
-        if not _suits_onednn(input, self.weight):
-            return super().forward(input)
-        out: Tensor = _OneDnnLinear.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
-        return out
-
-
-def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
-    return (
-        HAS_ONEDNN
-        and x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and x.numel() >= FEWEST_ROWS * x.shape[-1]
-        and not torch.is_autocast_enabled("cpu")
-    )
-
-
-def _product(
-    left: Float[Tensor, "rows inner"], right: Float[Tensor, "columns inner"]
-) -> Float[Tensor, "rows columns"]:
-    """`left @ right.T`, either of them transposed in memory or not."""
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
-    return out
-
-
-def _matmul(
-    left: Float[Tensor, "rows inner"], right: Float[Tensor, "inner columns"]
-) -> Float[Tensor, "rows columns"]:
-    out: Tensor = _product(left, right.t()) if _suits_onednn(left, right) else left @ right
-    return out
-
-
-class _OneDnnLinear(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        flat = grad.flatten(0, -2)
-        of_x = _product(flat, weight.t()).view_as(x) if ctx.needs_input_grad[0] else None
-        of_weight = flat.t() @ x.flatten(0, -2) if ctx.needs_input_grad[1] else None
-        return of_x, of_weight, flat.sum(dim=0) if ctx.needs_input_grad[2] else None
+from gptlab.models.onednn import matmul, product, suits_onednn
 
 
 def relu_squared(x: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
@@ -105,6 +39,41 @@ class _ReluSquared(Function):
         (above,) = ctx.saved_tensors
         of_x: Tensor = (grad * above).mul_(2)
         return of_x
+
+
+class RmsNorm(nn.RMSNorm):
+    """`nn.RMSNorm`, which has no kernel of its own on a CPU: there it is by hand."""
+
+    def forward(self, x: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
+        """Each vector divided by the root of its mean square, times the weight."""
+        if x.device.type != "cpu" or self.weight is None or self.eps is None:
+            return super().forward(x)
+        out: Tensor = _RmsNorm.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
+        return out
+
+
+def _inverse_root_mean_square(x: Tensor, eps: float) -> Tensor:
+    """In float32 whatever x is, which it is divided by."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+    return (length.square_() / x.shape[-1] + eps).rsqrt_()
+
+
+class _RmsNorm(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        scale = _inverse_root_mean_square(x, eps)
+        ctx.save_for_backward(x, scale, weight)
+        return (x * scale).mul_(weight).to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, scale, weight = ctx.saved_tensors
+        of_x = grad * scale
+        of_weight = (of_x * x).flatten(0, -2).sum(dim=0)
+        of_x.mul_(weight)
+        along = (of_x * x).mean(dim=-1, keepdim=True).mul_(scale).mul_(scale)
+        return of_x.addcmul_(x, along, value=-1).to(x.dtype), of_weight.to(weight.dtype), None
 
 
 def crossings(documents: Int[Tensor, "batch seq"], most: int) -> list[Int[Tensor, "_"]]:
@@ -211,7 +180,7 @@ class _LinearLosses(Function):
             of_logits = found.mul_(scale)  # in place: a second backward pass through it is refused by torch
             of_logits.scatter_add_(1, wanted.clamp(min=0)[:, None], -scale)
             of_logits = of_logits.to(x.dtype)
-            of_x[rows] = _matmul(of_logits, weight)
+            of_x[rows] = matmul(of_logits, weight)
             of_part = of_logits.t() @ part
             of_weight = of_part if of_weight is None else of_weight.add_(of_part)
         return of_x, of_weight, None, None
@@ -221,7 +190,7 @@ class _LinearLosses(Function):
 def _losses_and_probabilities(
     x: Float[Tensor, "tokens width"], weight: Float[Tensor, "vocab width"], targets: Int[Tensor, "tokens"]
 ) -> tuple[Float[Tensor, "tokens"], Float[Tensor, "tokens vocab"]]:
-    logits = (_product(x, weight) if _suits_onednn(x, weight) else functional.linear(x, weight)).float()
+    logits = (product(x, weight) if suits_onednn(x, weight) else functional.linear(x, weight)).float()
     of_target = logits.gather(1, targets.clamp(min=0)[:, None])[:, 0]
     largest = logits.amax(dim=1)
     probabilities = torch.softmax(logits, dim=1, out=logits)
@@ -270,8 +239,7 @@ class _NormAndTurn(Function):
         out, values = qkv[:, :, :turned], qkv[:, :, turned:]
         unit = scale = None
         if weight is not None:
-            length = torch.linalg.vector_norm(out, dim=-1, keepdim=True, dtype=torch.float32)
-            scale = (length.square_() / out.shape[-1] + eps).rsqrt_()
+            scale = _inverse_root_mean_square(out, eps)
             unit = out * scale
             out = unit * weight
         if rotation is not None:

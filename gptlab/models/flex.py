@@ -3,8 +3,9 @@
 PyTorch's `create_block_mask` evaluates the mask at every pair of tokens, for each batch (0.1 to 1.2 s at 2 to 8
 thousand tokens). Here the pairs seen in each block are counted from the segments: a block with none is left out, one
 with all of them needs no mask (*full*), and only the rest (*partial*) evaluates the mask function, which is two
-look-ups in small tables. Tables are padded to powers of two, so that a new batch has the shapes of the last one and
-nothing is compiled again.
+look-ups in small tables. Their sizes depend on the number and the length of rows alone, as long as segments have
+`TOKENS_OF_A_SEGMENT` tokens on average, so that a new batch has the shapes of the last one and nothing is compiled
+again.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,11 @@ BLOCK = 128
 """Tokens on a side of a block: FlexAttention's default, and what its kernels are made for."""
 
 LEAST_TABLE = 64
-"""Smallest size to which the tables of segments and documents are padded."""
+"""Smallest size of the tables of segments and documents."""
+
+TOKENS_OF_A_SEGMENT = 16
+"""Tables have room for segments and documents this short; a row with more of them doubles the table, and the kernel
+is then compiled once more. 64 KiB of reach for a row of 4 thousand tokens."""
 
 MaskFunction = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(batch, head, query, key) indices to whether the query sees the key."""
@@ -66,9 +71,8 @@ def block_table(
         documents = np.where(documents >= 0, 0, -1)
     rows, seq = documents.shape
     found = [segments_of_row(documents[row], edges[row], spec, max(seq, 1)) for row in range(rows)]
-    reach = np.zeros(
-        (rows, _padded(max(map(len, found), default=0)), _padded(int(documents.max(initial=0)) + 1)), bool
-    )
+    most_segments, most_documents = max(map(len, found), default=0), int(documents.max(initial=0)) + 1
+    reach = np.zeros((rows, _table_size(most_segments, seq), _table_size(most_documents, seq)), bool)
     segments = np.zeros((rows, seq), np.int32)
     counts = np.zeros((rows, -(-seq // block), -(-seq // block)), np.int64)
     for row, of_row in enumerate(found):
@@ -83,8 +87,10 @@ def block_table(
     return BlockTable(documents.astype(np.int32), segments, reach, full, (counts > 0) & ~full)
 
 
-def _padded(size: int) -> int:
-    return max(LEAST_TABLE, 1 << (size - 1).bit_length())
+def _table_size(needed: int, seq: int) -> int:
+    """A power of two: the same for all rows of that length, or larger where they need more."""
+    room = max(needed, LEAST_TABLE, seq // TOKENS_OF_A_SEGMENT)
+    return 1 << (room - 1).bit_length()
 
 
 def _pairs_by_block(

@@ -1,8 +1,10 @@
 """The network: a nanoGPT-sized decoder whose attention is handed to it, made once per batch for all layers.
 
-Who knows nanoGPT's `model.py` is at home: `Attention`, `Mlp`, `Block`, `Transformer`. What differs by default:
-RMSNorm for LayerNorm, rotary positions for learned ones, RMSNorm of queries and keys, squared ReLU for GELU, no
-biases, and zeros where a block writes to the residual stream.
+Who knows nanoGPT's `model.py` is at home: `Attention`, `Mlp`, `Block`, `Transformer` stand in its order. `wte` is
+`embedding`, `h` is `blocks`, `ln_f` is `final_norm`, `lm_head` is `unembedding`; `c_attn` is `qkv`, `c_fc` is
+`expand`, and `c_proj` is `project`. What differs by default: RMSNorm for LayerNorm, rotary positions for learned
+ones, RMSNorm of queries and keys, squared ReLU for GELU, a short convolution before attention, no biases, and zeros
+where a block writes to the residual stream. Operations with gradients of their own are in `gptlab.models.by_hand`.
 """
 
 import math
@@ -14,9 +16,18 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from gptlab.models.attention import Attend
-from gptlab.models.by_hand import Linear, Rotation, crossings, linear_losses, relu_squared, short_conv, split_heads
+from gptlab.models.by_hand import (
+    RmsNorm,
+    Rotation,
+    crossings,
+    linear_losses,
+    relu_squared,
+    short_conv,
+    split_heads,
+)
 from gptlab.models.config import DagTransformerConfig, RopeScaling
 from gptlab.models.kernels import kernel_for
+from gptlab.models.onednn import Linear
 
 LARGEST_LOGITS = 2**27
 """Numbers of one batch's logits (512 MiB in float32) above which training makes them in parts. A transformer of 124 M
@@ -116,7 +127,7 @@ class Block(nn.Module):
 
 def norm(cfg: DagTransformerConfig) -> nn.Module:
     """The normalisation of the residual stream."""
-    kind = nn.RMSNorm if cfg.norm == "rms" else nn.LayerNorm
+    kind = RmsNorm if cfg.norm == "rms" else nn.LayerNorm
     return kind(cfg.width, eps=cfg.norm_eps)
 
 
@@ -157,7 +168,10 @@ class Transformer(nn.Module):
         Returns:
             No logits in training mode with targets: the largest array of a step, and nobody reads it.
         """
+        # Three things are made here once, for all blocks: attention under this batch's mask, where the short
+        # convolution must not look back across, and the angles of rotary positions.
         attend = kernel_for(self.cfg.attention, tokens.device)(documents, edges, self.cfg.mask)
+        crossing = crossings(documents, self.cfg.short_conv - 1)
         if self.cfg.positions_within == "document":
             positions = positions_in_documents(documents)
         x, rotation = self.embedding(tokens), None
@@ -166,7 +180,6 @@ class Transformer(nn.Module):
         else:
             rotation = rotary_angles(positions, self.cfg.head_size, self.cfg.rope_base, self.cfg.rope_scaling)
         x = self.embedding_norm(x)
-        crossing = crossings(documents, self.cfg.short_conv - 1)
         for block in self.blocks:
             if self.cfg.checkpoint_blocks and self.training:
                 x = checkpoint(block, x, crossing, rotation, attend, use_reentrant=False)

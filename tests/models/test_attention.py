@@ -83,6 +83,30 @@ def test_outputs_and_gradients_are_those_of_the_definition(
     assert torch.equal(results[0][0] * ~real, results[0][0].masked_fill(real, 0))
 
 
+@pytest.mark.parametrize("kernel", ["gathered", "gathered apart", "gathered by flash"])
+@given(batch=batches(), spec=st.sampled_from(SPECS), heads=st.sampled_from([(2, 2), (4, 2)]), seed=st.integers(0, 99))
+@settings(max_examples=25)
+def test_in_bfloat16_they_are_the_definition_up_to_rounding(
+    kernel: str, spec: MaskSpec, batch: Batch, heads: tuple[int, int], seed: int
+) -> None:
+    """The definition in float32, of the same rounded numbers."""
+    documents, edges = fields(batch)
+    rounded = [tensor.detach().bfloat16() for tensor in inputs(batch, *heads, seed)]
+    results = []
+    for attend, dtype in (
+        (KERNELS[kernel](documents, edges, spec), torch.bfloat16),
+        (dense_attention(documents, edges, spec), torch.float32),
+    ):
+        tensors = [tensor.to(dtype, copy=True).requires_grad_() for tensor in rounded]
+        out = attend(*tensors)
+        assert out.dtype == dtype
+        (out * torch.linspace(-1, 1, out.numel(), dtype=dtype).view_as(out)).sum().backward()
+        results.append([out.detach(), *(tensor.grad for tensor in tensors)])
+    for fast, slow in zip(*results, strict=True):
+        assert fast.dtype == torch.bfloat16
+        torch.testing.assert_close(fast.float(), slow, atol=0.03, rtol=0.03)
+
+
 @pytest.mark.parametrize("call_pairs", [0, 20, 10**9])
 @pytest.mark.parametrize("longest", [1, 3, 256])
 @pytest.mark.parametrize("spec", [MaskSpec("from_link"), MaskSpec("whole_document", ancestors=True)], ids=str)

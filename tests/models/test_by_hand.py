@@ -1,36 +1,19 @@
 """What is written by hand against autograd over the plain definition, outputs and gradients."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
+from agreement import agree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packs import batches
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gptlab.models import by_hand
-from gptlab.models.by_hand import Linear, crossings, linear_losses, relu_squared, short_conv, split_heads
+from gptlab.models.by_hand import RmsNorm, crossings, linear_losses, relu_squared, short_conv, split_heads
 from gptlab.models.transformer import rotary_angles, rotate
 from gptlab.types import Batch
 
 seeds = st.integers(0, 99)
-
-
-def agree(
-    fast: Callable[..., Tensor], slow: Callable[..., Tensor], *inputs: Tensor, atol: float = 1e-5, rtol: float = 1e-4
-) -> None:
-    """Equal outputs, and equal gradients of a random weighting of them."""
-    results = []
-    for function in (fast, slow):
-        own = [tensor.clone().requires_grad_() for tensor in inputs]
-        out = function(*own)
-        weights = torch.linspace(-1, 1, out.numel()).view_as(out)
-        (out * weights).sum().backward()
-        results.append([out.detach(), *(tensor.grad for tensor in own)])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, atol=atol, rtol=rtol)
 
 
 def conv_of_the_definition(x: Tensor, weight: Tensor, documents: Tensor) -> Tensor:
@@ -69,27 +52,27 @@ def test_relu_squared(seed: int) -> None:
     agree(relu_squared, lambda x: functional.relu(x) ** 2, x)
 
 
-@pytest.mark.parametrize("rows", [by_hand.FEWEST_ROWS - 1, by_hand.FEWEST_ROWS, 70])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("has_onednn", [True, False])
-def test_linear(rows: int, bias: bool, has_onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_hand, "HAS_ONEDNN", has_onednn and by_hand.HAS_ONEDNN)
-    torch.manual_seed(rows)
-    ours, plain = Linear(12, 7, bias=bias), nn.Linear(12, 7, bias=bias)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(seed=seeds, rows=st.integers(1, 4), scale=st.sampled_from([1e-4, 1.0, 1e4]))
+@settings(max_examples=20)
+def test_rms_norm(dtype: torch.dtype, seed: int, rows: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, rows, 6, generator=generator, dtype=dtype)
+    ours, plain = RmsNorm(6, eps=1e-2, dtype=dtype), nn.RMSNorm(6, eps=1e-2, dtype=dtype)
+    ours.load_state_dict({"weight": torch.randn(6, generator=generator, dtype=dtype)})
     plain.load_state_dict(ours.state_dict())
-    agree(ours, plain, torch.randn(2, rows, 12))
-    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-4)
+    agree(ours, plain, x * scale, atol=1e-5 * max(1, 1 / scale))
+    assert ours.weight.grad is not None
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad, atol=1e-5, rtol=1e-4)
 
 
-def test_linear_takes_onednn_for_many_rows_of_float32_on_a_cpu_alone() -> None:
-    layer = Linear(4, 4)
-    name = "_OneDnnLinearBackward" if by_hand.HAS_ONEDNN else "ViewBackward0"
-    assert type(layer(torch.ones(1, 64, 4)).grad_fn).__name__ == name
-    assert type(layer(torch.ones(1, 3, 4)).grad_fn).__name__ != "_OneDnnLinearBackward"
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert layer(torch.ones(1, 64, 4)).dtype == torch.bfloat16
-    assert layer.double()(torch.ones(1, 64, 4, dtype=torch.float64)).dtype == torch.float64
+def test_rms_norm_gives_what_it_gets_in_bfloat16() -> None:
+    x, plain = torch.randn(3, 8).bfloat16(), nn.RMSNorm(8, eps=1e-3).bfloat16()
+    own = x.clone().requires_grad_()
+    out = RmsNorm(8, eps=1e-3).bfloat16()(own)
+    out.sum().backward()
+    assert (out.dtype, own.grad.dtype) == (torch.bfloat16, torch.bfloat16)
+    torch.testing.assert_close(out, plain(x), atol=0.02, rtol=0.02)
 
 
 def plain_losses(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The two CUDA kernels on a CPU: mask function interpreted, block table and varlen plan held to the dense mask."""
 
+import inspect
 from typing import Any
 from unittest import mock
 
@@ -109,12 +110,46 @@ def test_flex_interpreted_gives_outputs_and_gradients_of_the_definition(heads: t
         torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-4)
 
 
-def test_batches_of_like_size_have_tables_of_one_shape() -> None:
-    shapes = set()
-    for count in (3, 20, 60):
-        documents = np.repeat(np.arange(count), 4)[:12].reshape(1, 12)
-        shapes.add(block_table(documents, np.zeros((1, 0, 3), np.int32), MaskSpec()).reach.shape)
-    assert shapes == {(1, flex.LEAST_TABLE, flex.LEAST_TABLE)}
+@given(data=st.data())
+@settings(max_examples=10)
+def test_no_batch_of_the_same_size_makes_the_compiler_see_another_shape(data: st.DataObject) -> None:
+    """Of every tensor that goes into the kernel: those of the block mask, and those that its mask function reads."""
+    rows, seq = data.draw(st.integers(1, 2)), data.draw(st.sampled_from([1, 130, 1024, 2048]))
+    seen = set()
+    for _ in range(4):
+        documents, edges = data.draw(packed(rows, seq))
+        table = block_table(documents, edges, data.draw(st.sampled_from(SPECS)))
+        mask = block_mask(table, CPU)
+        read = inspect.getclosurevars(inspect.unwrap(mask_function(table, CPU))).nonlocals.values()
+        given_ = [part for part in (*mask.as_tuple(), *read) if isinstance(part, Tensor)]
+        assert len(given_) == 8 + 3
+        seen.add(tuple((part.shape, part.stride(), part.dtype) for part in given_))
+    assert len(seen) == 1
+
+
+@st.composite
+def packed(draw: st.DrawFn, rows: int, seq: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of documents of 32 tokens or more, padding at the end or none, with no links or a few."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    length = draw(st.integers(2 * flex.TOKENS_OF_A_SEGMENT, 200))
+    documents = np.full((rows, seq), -1, np.int32)
+    edges = np.full((rows, draw(st.integers(0, 5)), 3), -1, np.int32)
+    for row in range(rows):
+        stop = seq - int(rng.integers(0, seq)) * draw(st.booleans())
+        documents[row, :stop] = np.arange(stop) // length
+        count = documents[row].max()
+        sources = 1 + np.sort(rng.permutation(count)[: edges.shape[1]])
+        for number, source in enumerate(sources):
+            end = min(stop, (source + 1) * length)
+            edges[row, number] = source, rng.integers(0, source), rng.integers(source * length, end)
+    return documents, edges
+
+
+def test_a_row_of_very_many_documents_has_a_larger_table() -> None:
+    documents, no_edges = np.arange(130, dtype=np.int32)[None], np.zeros((1, 0, 3), np.int32)
+    assert block_table(documents, no_edges, MaskSpec()).reach.shape == (1, 256, 256)
+    assert block_table(documents // 2, no_edges, MaskSpec()).reach.shape == (1, 128, 128)
+    assert block_table(documents // 3, no_edges, MaskSpec()).reach.shape == (1, 64, 64)
 
 
 def tensors(batch: Batch, heads: int, key_heads: int) -> list[Tensor]:
@@ -219,8 +254,6 @@ def test_each_torch_is_asked_in_its_own_words(
 
 
 def test_the_installed_torch_takes_what_is_said() -> None:
-    import inspect
-
     parameters = list(inspect.signature(torch_varlen.varlen_attn).parameters)
     assert parameters[:7] == ["query", "key", "value", "cu_seq_q", "cu_seq_k", "max_q", "max_k"]
     assert {"window_size", "is_causal"} & set(parameters)
