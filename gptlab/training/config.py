@@ -1,7 +1,8 @@
 """What a training run is asked to do, as one frozen value.
 
 It is checked when it is made, so that a wrong setting costs no download and no packing. Nothing here depends on
-the machine: the same value gives the same run on any of them, up to the order in which a device adds floats.
+the machine, unless `dtype="auto"` is asked for: the same value gives the same run on any of them, up to the order in
+which a device adds floats.
 """
 
 import math
@@ -20,8 +21,8 @@ SCHEDULES = ("cosine", "wsd", "constant")
 OptimizerName = Literal["adamw", "muon"]
 """AdamW for everything, or Muon for the matrices between embedding and head and AdamW for the rest."""
 
-ComputeType = Literal["float32", "bfloat16"]
-"""`bfloat16` is autocast: weights stay in 32 bits."""
+ComputeType = Literal["float32", "bfloat16", "auto"]
+"""`bfloat16` is autocast: weights stay in 32 bits. `auto` is that where the device multiplies it in hardware."""
 
 ParallelKind = Literal["ddp", "fsdp"]
 """What several processes do: each holds all weights (DDP), or each a part of them (FSDP2)."""
@@ -121,7 +122,7 @@ class TrainerConfig:
         spike: standard deviations above the mean of the last losses at which a loss stops the training, where it
             is also above twice the highest of them. None: it goes on whatever the loss, as long as it is finite.
         seed: the source of everything random in training (dropout), step by step and rank by rank.
-        dtype: in what the forward pass computes.
+        dtype: in what the forward pass computes; with `auto` the first line of the run tells which it is.
         compile: pass the network through `torch.compile`.
         activation_checkpointing: compute the inside of each block again for its gradients, rather than keep it.
         parallel: what several processes do.

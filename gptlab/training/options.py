@@ -1,7 +1,7 @@
 """What the machine is asked to do beyond plain computing, always reported and never assumed.
 
-Nothing here is switched on by what the machine looks like: a setting asks for it, a setting that the machine cannot
-follow is refused, and one line tells before the first step how the run computes.
+Nothing here is switched on by what the machine looks like, unless a setting asks for just that (`dtype="auto"`): a
+setting that the machine cannot follow is refused, and one line tells before the first step how the run computes.
 """
 
 import contextlib
@@ -15,23 +15,41 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from gptlab.pipeline.observe import say
-from gptlab.training.config import TrainerConfig
+from gptlab.training.config import ComputeType, TrainerConfig
 from gptlab.training.errors import TrainingError
 from gptlab.training.parallel import blocks
 from gptlab.training.speed import UNKNOWN, name_of, peak_of
 
+CPU_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
+"""What `torch.cpu.get_capabilities` calls units that multiply bfloat16: x86, newer x86, ARM."""
+
 
 def autocast(cfg: TrainerConfig, device: torch.device) -> AbstractContextManager[Any]:
     """The context of every forward pass."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=cfg.dtype == "bfloat16")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=compute_type(cfg, device) == "bfloat16")
+
+
+def compute_type(cfg: TrainerConfig, device: torch.device) -> ComputeType:
+    """What is asked for, and for `auto` what the device multiplies fast.
+
+    >>> compute_type(TrainerConfig(dtype="auto"), torch.device("meta"))
+    'float32'
+    """
+    if cfg.dtype != "auto":
+        return cfg.dtype
+    return "bfloat16" if has_bfloat16(device) else "float32"
 
 
 def check_dtype(cfg: TrainerConfig, device: torch.device) -> None:
-    """Refuse bfloat16 where the device computes none; say where it does so slowly.
+    """Say what `auto` is here; refuse bfloat16 where the device computes none, and say where it does so slowly.
 
     Raises:
         TrainingError: a GPU without bfloat16.
     """
+    if cfg.dtype == "auto":
+        found = compute_type(cfg, device)
+        say(f"dtype auto: {found}, as {name_of(device)} has {'' if found == 'bfloat16' else 'no '}bfloat16 units")
+        return
     if cfg.dtype != "bfloat16" or has_bfloat16(device):
         return
     if device.type == "cpu":
@@ -49,7 +67,8 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 numbers in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.12 cannot say: none is assumed
+    return device.type == "cpu" and any(capabilities.get(unit, False) for unit in CPU_UNITS)
 
 
 @contextlib.contextmanager
@@ -96,10 +115,11 @@ def told(cfg: TrainerConfig, model: Any, device: torch.device, processes: str) -
     def switch(ours: bool, its: str) -> str:
         return "on" if ours or getattr(own, its, False) else "off"
 
+    computes = compute_type(cfg, device) + (" (auto)" if cfg.dtype == "auto" else "")
     name, peak = name_of(device), peak_of(name_of(device))
     of_peak = UNKNOWN if peak is None else f"of {peak / 1e12:.0f} tera operations a second"
     return (
-        f"{device}{f' ({name})' if device.type == 'cuda' else ''}, {cfg.dtype}, {processes}, "
+        f"{device}{f' ({name})' if device.type == 'cuda' else ''}, {computes}, {processes}, "
         f"compile {switch(cfg.compile, 'compile')}, "
         f"activation checkpointing {switch(cfg.activation_checkpointing, 'checkpoint_blocks')}, MFU {of_peak}"
     )

@@ -53,7 +53,7 @@ configs = st.builds(
         ("spike", 0.0, "more than 0, or None"),
         ("parallel", "pipeline", "one of 'ddp', 'fsdp'"),
         ("optimizer", "sgd", "one of 'adamw', 'muon'"),
-        ("dtype", "float16", "one of 'float32', 'bfloat16'"),
+        ("dtype", "float16", "one of 'float32', 'bfloat16', 'auto'"),
         ("weight_decay", -0.1, "0 or more"),
         ("betas", (0.9, 1.0), "a tuple of two numbers, each from 0 to below 1"),
         ("betas", (0.9,), "a tuple of two numbers, each from 0 to below 1"),

@@ -138,17 +138,54 @@ def test_a_network_without_blocks_is_refused():
 def test_bfloat16_is_told_where_it_is_slow(monkeypatch):
     seen = Lines()
     cfg = attrs.evolve(CFG, dtype="bfloat16")
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
     with watching(seen):
         options.check_dtype(cfg, torch.device("cpu"))
         options.check_dtype(CFG, torch.device("cpu"))
     assert seen.lines == [
         "bfloat16 on a CPU without bfloat16 units: many times slower than dtype float32, and no more exact"
     ]
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     with watching(seen):
         options.check_dtype(cfg, torch.device("cpu"))
     assert len(seen.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("units", "found"),
+    [
+        ({}, "float32"),
+        ({"avx512_f": True, "avx512_bf16": False}, "float32"),
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+        ({"bf16": True}, "bfloat16"),
+    ],
+)
+def test_auto_is_what_the_machine_multiplies_and_is_told(units, found, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    seen = Lines()
+    runs = {}
+    for dtype in ("auto", found, {"float32": "bfloat16", "bfloat16": "float32"}[found]):
+        with watching(seen), caplog.at_level("INFO", logger="gptlab.training"):
+            runs[dtype] = TorchTrainer.instantiate(attrs.evolve(CFG, dtype=dtype), DeepModel(), Counting()).train()
+    assert same(runs["auto"], runs[found])
+    assert sum(same(runs["auto"], run) for run in runs.values()) == 2, "the other type gives other bits"
+    has = "has bfloat16" if found == "bfloat16" else "has no bfloat16"
+    assert seen.lines[0] == f"dtype auto: {found}, as {options.name_of(torch.device('cpu'))} {has} units"
+    assert f"training on cpu, {found} (auto), one process" in caplog.text
+
+
+def test_auto_asks_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "some GPU")
+    for has in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
+        found = options.compute_type(attrs.evolve(CFG, dtype="auto"), torch.device("cuda:0"))
+        assert found == ("bfloat16" if has else "float32")
+
+
+def test_a_torch_that_cannot_tell_is_not_taken_at_its_best(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not options.has_bfloat16(torch.device("cpu"))
 
 
 def test_bfloat16_is_refused_on_a_gpu_that_has_none(monkeypatch):
