@@ -70,7 +70,8 @@ class Sampling:
             if self.top_p < 1:
                 chances[order[before >= self.top_p]] = 0.0
         chances[chances < self.min_p * chances.max()] = 0.0
-        return chances / chances.sum()
+        chances /= chances.sum()
+        return chances
 
     def draw(self, logits: Float[np.ndarray, "vocab"], rng: np.random.Generator, written: Sequence[int] = ()) -> int:
         """One token, by one number from `rng`."""

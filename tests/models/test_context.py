@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gptlab.graph import DocumentTable, walk_of
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
 from gptlab.models.context import LEAST_TOKENS, Context, cut, oldest
+from gptlab.models.generation import Cached, Library
 from gptlab.packing.collate import stack
 from gptlab.packing.pack import Pack
 from gptlab.pipeline.observe import Drops, watching
@@ -76,6 +77,8 @@ def test_the_training_path_gives_the_same_next_token_distribution(spec: MaskSpec
     assert trained is not None
     assert written is not None
     torch.testing.assert_close(written[0, -1].softmax(-1), trained[0, last].softmax(-1), atol=1e-4, rtol=1e-4)
+    cached = torch.from_numpy(Cached(Library(model.network))([context])[0])
+    torch.testing.assert_close(cached.softmax(-1), trained[0, last].softmax(-1), atol=1e-4, rtol=1e-4)
 
 
 @given(context=contexts())

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gptlab.models.config import DagTransformerConfig
 from gptlab.models.context import Arrangement
+from gptlab.models.generation.few_rows import with_few_rows
 from gptlab.models.generation.memory import Appending, Encoded, Memory
 from gptlab.models.transformer import Transformer, rotary_angles
 from gptlab.types import DocumentId
@@ -95,7 +96,7 @@ class Library:
 
     def __init__(self, network: Transformer, most_tokens: int = MOST_TOKENS) -> None:
         """Nothing is encoded yet. The network's weights must not change from now on."""
-        self.network, self.cfg, self.most_tokens = network, network.cfg, most_tokens
+        self.network, self.cfg, self.most_tokens = with_few_rows(network), network.cfg, most_tokens
         self.encodings = 0
         self._held: OrderedDict[bytes, Encoded] = OrderedDict()
         weight = network.embedding.weight

@@ -117,10 +117,6 @@ class Cached:
     @torch.inference_mode()
     def __call__(self, contexts: Sequence[Context]) -> Float32[np.ndarray, "contexts vocab"]:
         """The logits of the token after each context's last."""
-        with evaluating(self.library.network):
-            return self._next(contexts)
-
-    def _next(self, contexts: Sequence[Context]) -> Float32[np.ndarray, "contexts vocab"]:
         self._take(contexts)
         for number, row in enumerate(self._rows):
             if len(self._memory.own[number]) == len(row.context.tokens):  # asked again: nothing was written since
