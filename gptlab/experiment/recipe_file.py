@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from gptlab.experiment.errors import ExperimentError
+from gptlab.storage.names import main_name
 
 CELLS = "cells of a notebook"
 """The name of a recipe that has no file: the cells as they were run."""
@@ -67,6 +68,25 @@ def root_file() -> Path:
         wanted="a Python file, which is kept with the run",
         do="Put the recipe into a file, or say which file it is with recipe_file=.",
     )
+
+
+def packages_of(file: Path | None) -> tuple[str, ...]:
+    """The top-level package of a recipe's file (of a script by itself: the script), whose classes its runs may name.
+
+    Who loads a run by that file runs the file, and so trusts it; other packages are named by `allow`.
+
+    >>> packages_of(Path("recipes/dagseq_wiki.py")), packages_of(Path("somewhere/alone.py")), packages_of(None)
+    (('recipes',), ('alone',), ())
+    """
+    if file is None:
+        return ()
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    if main and Path(main).resolve() == file.resolve():  # also in a folder that is a package without __init__.py
+        return ((main_name() or file.stem).partition(".")[0],)
+    top = file.resolve()
+    while (top.parent / "__init__.py").is_file():
+        top = top.parent
+    return (top.stem,)
 
 
 def recipe_text(path: Path) -> str:

@@ -22,7 +22,7 @@ from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.picture import draw_row
 from gptlab.experiment.plot_losses import plot_losses
 from gptlab.experiment.recipe import Recipe
-from gptlab.experiment.recipe_file import root_recipe
+from gptlab.experiment.recipe_file import packages_of, root_recipe
 from gptlab.experiment.redraw import Redraw
 from gptlab.experiment.report import write_report
 from gptlab.experiment.run_directory import RunDirectory, latest_unfinished, runs
@@ -40,7 +40,7 @@ from gptlab.experiment.tables import (
 )
 from gptlab.experiment.text import Real
 from gptlab.pipeline import progress
-from gptlab.storage import fingerprint, is_complete, save_to_dir, to_config
+from gptlab.storage import fingerprint, is_complete, name_of, save_to_dir, to_config
 from gptlab.storage.saving import KIND as SAVED
 from gptlab.training import Evaluate, Ranks, TorchTrainer, Usage, joined, latest_checkpoint
 from gptlab.types import Generation
@@ -96,7 +96,8 @@ def run(recipe: Recipe[Any], settings: Any, options: RunOptions, *, recipe_file:
         ranks.one_by_one(recipe.pre_cache)
         if ranks.is_first:
             directory.record_data(data_hashes(recipe))
-        trained = _trained(recipe, session, _device(options, ranks), ranks)
+        allow = _allowed(recipe, recipe_file)
+        trained = _trained(recipe, session, _device(options, ranks), ranks, allow)
         if not ranks.is_first:
             return directory
         figures = _evaluated(recipe, trained)
@@ -109,17 +110,27 @@ def run(recipe: Recipe[Any], settings: Any, options: RunOptions, *, recipe_file:
     return directory
 
 
-def load_from_dir(path: Path, *, recipe_file: Path | None = None, allow_changed_recipe: bool = False) -> Any:
+def load_from_dir(
+    path: Path,
+    *,
+    recipe_file: Path | None = None,
+    allow_changed_recipe: bool = False,
+    allow: tuple[str, ...] = (),
+) -> Any:
     """The model that a run ended with, bit for bit.
+
+    Its class may be one of gptlab, or of the top-level package that the recipe's file belongs to (of a script that
+    belongs to none: the script): that file is yours, and you run it.
 
     Args:
         path: the run directory.
         recipe_file: the file that loads it; the root file of this process when None.
         allow_changed_recipe: take a run that another version of the recipe made.
+        allow: further packages whose classes the model may be made of.
 
     Raises:
         ExperimentError: the recipe has changed (the difference is shown), or the run has no model yet.
-        StorageError: the model is damaged.
+        StorageError: the model is damaged, or of classes that are not allowed.
     """
     directory = RunDirectory.load(path, recipe_file, allow_changed_recipe=allow_changed_recipe)
     if not is_complete(directory.path / "model", SAVED):
@@ -129,7 +140,8 @@ def load_from_dir(path: Path, *, recipe_file: Path | None = None, allow_changed_
             wanted="a run that came to its end",
             do=f"Go on with it: --resume {path}",
         )
-    return storage.load_from_dir(directory.path / "model", allow=("recipes",))
+    packages = packages_of(root_recipe(recipe_file)[1])
+    return storage.load_from_dir(directory.path / "model", allow=(*packages, *allow))
 
 
 def _begun(recipe: Recipe[Any], config: Any, options: RunOptions, recipe_file: Path | None) -> RunDirectory:
@@ -201,12 +213,18 @@ def _device(options: RunOptions, ranks: Ranks) -> str:
     return f"cuda:{ranks.local}" if has_gpu and options.device != "cpu" else "cpu"
 
 
-def _trained(recipe: Recipe[Any], session: Session, device: str, ranks: Ranks) -> Any:
+def _allowed(recipe: Recipe[Any], recipe_file: Path | None) -> tuple[str, ...]:
+    """The packages that a run's own checkpoints may name: those of the recipe's file and of the model it has made."""
+    model = name_of(type(recipe.model)).partition(".")[0]
+    return (*packages_of(root_recipe(recipe_file)[1]), model)
+
+
+def _trained(recipe: Recipe[Any], session: Session, device: str, ranks: Ranks, allow: tuple[str, ...]) -> Any:
     """The trained model: trained now, gone on with, or found where an earlier try came so far."""
     place = session.run.path / "model"
     if is_complete(place, SAVED):
         session.observer.say(f"Found the trained model in {place}.")
-        return storage.load_from_dir(place, allow=("recipes",))
+        return storage.load_from_dir(place, allow=allow)
     hooks = recipe.hooks
     if recipe.held_out is not None:
         every = recipe.trainer.evaluate_every
@@ -214,7 +232,7 @@ def _trained(recipe: Recipe[Any], session: Session, device: str, ranks: Ranks) -
         hooks = (evaluate, Usage(every=every), *hooks, Redraw(session.run, every=every))
     saved = ranks.from_first(lambda: str(latest_checkpoint(session.run.path) or ""))
     if saved:
-        allow = ("recipes", recipe.trainer.schedule.partition(".")[0])  # a schedule that the recipe itself names
+        allow = (*allow, recipe.trainer.schedule.partition(".")[0])  # a schedule that the recipe itself names
         trainer: TorchTrainer[Any] = TorchTrainer.load_checkpoint(
             saved, data_source=recipe.data, logger=session.logger, hooks=hooks, device=device, allow=allow
         )

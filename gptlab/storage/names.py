@@ -7,6 +7,7 @@ in gptlab or in a package that the caller allows. `gptlab.storage.configs.os.sys
 import difflib
 import importlib
 import sys
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -71,6 +72,18 @@ def nearest(wrong: str, known: list[str]) -> str:
     return f"Did you mean `{close[0]}`?" if close else f"Known: {', '.join(known) or 'nothing'}."
 
 
+def main_name() -> str | None:
+    """What the program that runs is called as a module: by `python -m` its own name, a script by its file's.
+
+    A class of a script is saved under that name, and found again by whoever has the script's folder on the path.
+    """
+    main = sys.modules["__main__"]
+    if (spec := getattr(main, "__spec__", None)) is not None:
+        return str(spec.name)
+    file = getattr(main, "__file__", None)
+    return Path(file).stem if file else None
+
+
 def _resolve(name: str, parts: list[str], allowed: tuple[str, ...]) -> Any:
     """Import as far as there are modules, then take attributes of modules and classes only."""
     found: Any = _module(parts[0])
@@ -96,9 +109,8 @@ def _resolve(name: str, parts: list[str], allowed: tuple[str, ...]) -> Any:
 
 def _module(name: str) -> ModuleType | None:
     """The module of this name, imported if need be; None where there is no such file."""
-    main = sys.modules["__main__"]
-    if main.__spec__ is not None and main.__spec__.name == name:
-        return main  # a recipe that runs by `python -m` is not to be imported a second time
+    if name == main_name():
+        return sys.modules["__main__"]  # the recipe that runs is not to be imported a second time
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -108,9 +120,9 @@ def _module(name: str) -> ModuleType | None:
 
 
 def _module_name(value: type | FunctionType) -> str:
-    """Where a thing is defined; under `python -m` the module's own name in place of `__main__`."""
-    spec = sys.modules["__main__"].__spec__ if value.__module__ == "__main__" else None
-    return spec.name if spec is not None else value.__module__
+    """Where a thing is defined; of the program that runs its name as a module in place of `__main__`."""
+    is_of_main = value.__module__ in ("__main__", "__mp_main__")  # the latter in a process that was spawned
+    return (main_name() if is_of_main else None) or value.__module__
 
 
 def _is_below(name: str, packages: tuple[str, ...]) -> bool:
