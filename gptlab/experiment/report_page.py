@@ -14,6 +14,9 @@ from typing import Any
 from gptlab.experiment.tables import figure
 from gptlab.experiment.text import Real, printable
 
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""What the browser itself holds the page to: it asks nobody for anything, whatever a title or a sample may hold."""
+
 STYLE = """
 :root { color-scheme: light; --ink: #1d1d1f; --faint: #5f6368; --line: #dadce0; --accent: #0072b2; }
 * { box-sizing: border-box; }
@@ -55,6 +58,7 @@ def page(title: str, lead: str, sections: Iterable[str]) -> str:
     """
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{escape(title)}</title>\n<link rel="icon" href="data:,">\n<style>{STYLE}</style>\n</head>\n'
         f'<body>\n<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n{"".join(sections)}</body>\n</html>\n'
