@@ -124,7 +124,8 @@ class _Elsewhere:
 
     @classmethod
     def of(cls, job: Job) -> "_Elsewhere":
-        import cloudpickle  # noqa: PLC0415 - comes with submitit; takes recipes of a script, too
+        # comes with submitit; takes recipes of a script, too
+        import cloudpickle  # type: ignore[import-untyped]  # noqa: PLC0415
 
         here = (str(Path(part).absolute()) for part in sys.path)
         return cls(path=tuple(here), job=cloudpickle.dumps(job))

@@ -119,7 +119,9 @@ class _Sending:
         # Those that were just sent serve once. For another attempt they are made anew, for the library asks the hub
         # what is there when it meets a new one, and not again: an answer that was lost makes no second commit.
         additions = [
-            self.ready.pop(name, None) or CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
+            self.ready.pop(name)
+            if name in self.ready
+            else CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
             for name, path in self.files.items()
         ]
         info = self.api.create_commit(
