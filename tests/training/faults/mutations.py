@@ -36,6 +36,7 @@ def metrics_are_not_flushed() -> None:
 def renamed_before_the_manifest() -> None:
     @contextlib.contextmanager
     def new_directory(path: Path, *, kind: str, replace: bool = False) -> Iterator[Path]:
+        path.parent.mkdir(exist_ok=True)
         with directories.locked_directory(path) as temporary:
             yield temporary
             shutil.rmtree(path, ignore_errors=True)
@@ -51,7 +52,7 @@ def written_in_place() -> None:
 
     @contextlib.contextmanager
     def new_directory(path: Path, *, kind: str, replace: bool = False) -> Iterator[Path]:
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         yield path
         manifest.write_manifest(path, kind)
 
@@ -94,10 +95,6 @@ def old_ones_go_first() -> None:
 def the_background_writes_what_is_at_work() -> None:
     """No copy of the optimiser's state: later steps change it while it is written."""
     saver.Saver._copied = lambda self, group, tensors: dict(tensors)  # type: ignore[method-assign,assignment]
-
-
-def memory_is_not_copied() -> None:
-    saver.copy.deepcopy = lambda memory: memory
 
 
 def metrics_are_not_cut_back() -> None:
@@ -143,7 +140,6 @@ MUTATIONS: dict[str, Callable[[], None]] = {
         reported_before_it_is_written,
         old_ones_go_first,
         the_background_writes_what_is_at_work,
-        memory_is_not_copied,
         metrics_are_not_cut_back,
         data_begin_anew,
         random_numbers_go_on,

@@ -136,6 +136,8 @@ def test_a_bug_would_be_found(
     lives: Lives, untouched: Untouched, tmp_path: Path, mutation: str, setting: str
 ) -> None:
     dice = random.Random(3)
+    code, _ = lives.life(tmp_path / "alone" / "run", tmp_path / "told", setting, mutations=[mutation])
+    assert code == 0, "a bug that shows without a kill needs no harness"
     for number in range(12):
         try:
             _, faults = killed_run(
