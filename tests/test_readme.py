@@ -1,11 +1,18 @@
 """The README says what is so: its recipe runs, its stage composes, its error is the one that comes."""
 
+import inspect
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gptlab.experiment import __main__ as runs_of
+from gptlab.experiment import load_saved, variants
+from gptlab.experiment.reuse import parser as reuse_parser
+from gptlab.models import hugging_face
+from gptlab.models.hugging_face import __main__ as repositories
 from gptlab.packing import Pack
 from gptlab.pipeline import ContractError, pipeline
 from gptlab.sources import LinkedFactsWiki
@@ -44,3 +51,33 @@ def test_the_error_is_the_one_that_comes() -> None:
     assert without_lines.sub("", written.removeprefix("ContractError: ").strip()) == without_lines.sub(
         "", str(caught.value)
     )
+
+
+def commands(module: str) -> list[list[str]]:
+    """The arguments of every line that starts a module."""
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    started = [line.partition(f"-m {module} ")[2] for line in lines if f"-m {module} " in line]
+    return [shlex.split(rest, comments=True) for rest in started]
+
+
+def test_the_commands_on_runs_are_those_that_there_are() -> None:
+    asked = [runs_of._parser().parse_args(arguments) for arguments in commands("gptlab.experiment")]
+    wanted = ["list_runs", "show_run", "compare_runs", "plot_runs", "report_runs", "restore_run", "clean_runs"]
+    assert [each.answer.__name__ for each in asked] == wanted
+    [reused] = [reuse_parser().parse_args(arguments) for arguments in commands("gptlab.experiment.reuse")]
+    assert (reused.run, reused.module, reused.name) == ("last", "tokenizer", "english") and callable(load_saved)
+    sent = [repositories._parser().parse_args(arguments) for arguments in commands("gptlab.models.hugging_face")]
+    assert [each.step.__name__ for each in sent] == ["export_run", "upload_directory"]
+
+
+def test_the_sweep_and_what_comes_from_the_hub_are_written_as_they_are_called() -> None:
+    names: dict[str, Any] = {"__name__": "readme"}  # so that nothing is run
+    [block] = [block for block in blocks("python") if "sweep(" in block]
+    exec(compile(block, "README.md", "exec"), names)
+    grid = eval(re.search(r"{.*?}", block)[0])  # type: ignore[index]
+    [settings] = inspect.signature(names["recipe"]).parameters.values()
+    assert len(variants(settings.default, grid)) == 4
+    [block] = [block for block in blocks("python") if "from_pretrained_dir(" in block]
+    for called in ("from_pretrained_dir", "PretrainedTokenizer"):
+        assert called in block and hasattr(hugging_face, called)
+    compile(block, "README.md", "exec")
