@@ -7,8 +7,8 @@ and values are added where they belong. It has two forms, which compute the same
   computed, by heads and layers), on any device.
 - *flash*: the CPU's flash kernel for each rectangle, which keeps nothing and computes the probabilities again.
 
-Measured on one core (`experiments/attention_speed`), flash takes 1.04 times as long as products at 512 tokens, 1.15 at
-2048, 1.20 at 8192. So products it is, until what they keep gets large (`MOST_KEPT`).
+Measured on one core (`experiments/attention_speed`), flash takes 1.04 times as long as products at 512 tokens, 1.15
+at 2048, 1.20 at 8192. So products it is, until what they keep gets large (`MOST_KEPT`).
 """
 
 from collections.abc import Iterator
