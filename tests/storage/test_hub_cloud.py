@@ -368,6 +368,27 @@ def test_a_configuration_from_a_hub_cannot_name_a_strangers_code(hub: Hub) -> No
         load_from_cloud("owner/evil", patience=QUICK)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("weights/model.safetensors", (10 * 2**30).to_bytes(8, "little"), "a header of 10,737,418,240 bytes"),
+        ("notes.txt", b"\x80\x04N.", "a pickle, which runs code when it is read"),
+        ("more/deep.json", b"[" * 100 + b"]" * 100, "values nested deeper than 64"),
+    ],
+)
+def test_a_repository_is_looked_at_whole_before_any_of_it_is_read(
+    hub: Hub, name: str, content: bytes, expected: str
+) -> None:
+    """Of these files no value asks for; a later loader, or a person, would meet them."""
+    save_to_cloud(Prompt(text="Once"), "owner/prompt", patience=QUICK)
+    files = {each: data for each, (data, _) in hub.repos["owner/prompt"].files.items()}
+    del files["manifest.json"]
+    hub.add("owner/prompt", {**files, name: content})
+    with pytest.raises(StorageError) as caught:
+        load_from_cloud("owner/prompt", patience=QUICK)
+    assert expected in str(caught.value) and Path(name).name in str(caught.value)
+
+
 def test_content_that_is_not_what_the_hub_promised_is_fetched_once_more_then_refused(hub: Hub) -> None:
     hub.add("owner/name", {"model.safetensors": WEIGHTS})
     (oid,) = (oid for oid, content in hub.objects.items() if content == WEIGHTS)

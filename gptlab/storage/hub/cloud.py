@@ -11,6 +11,7 @@ from typing import Any
 from gptlab.storage.hub.download import Snapshot, download
 from gptlab.storage.hub.patience import Patience
 from gptlab.storage.hub.upload import upload
+from gptlab.storage.inspection import inspect_directory
 from gptlab.storage.saving import load_from_dir, save_to_dir
 
 
@@ -57,7 +58,8 @@ def load_from_cloud(
     """The value that `save_to_cloud` sent.
 
     A repository is a stranger's: its configuration can name classes of gptlab and of packages that `allow` names,
-    and nothing else; arrays and weights come as .npy and safetensors; every file is checked against its hash.
+    and nothing else; arrays and weights come as .npy and safetensors; every file is checked against its hash, and
+    the whole is looked at (`inspect_directory`) before any of it is read.
 
     Args:
         repo: `owner/name`.
@@ -70,6 +72,7 @@ def load_from_cloud(
     """
     snapshot = download(repo, revision, token=token, cache=cache, patience=patience)
     with plain_copy(snapshot) as directory:
+        inspect_directory(directory)  # all of it, before anything of it is read
         return load_from_dir(directory, allow=allow)
 
 
