@@ -98,6 +98,8 @@ def test_every_combination_is_a_run_and_a_second_call_runs_nothing(
     assert more.folder == Path("experiments/sweep_mine") and len(more.runs) == 3
 
 
+# The debug queue of submitit leaves its logs open.
+@pytest.mark.filterwarnings("ignore:unclosed file.*_log:ResourceWarning")
 def test_processes_give_the_same_runs(folder: Path) -> None:
     grid = {"width": [8, 16]}
     here = sweep(recipe, grid, root=folder / "a")
@@ -150,10 +152,6 @@ import attrs
 import test_sweep
 from gptlab.experiment import sweep, LocalProcesses, InProcess
 from gptlab.training import TrainerConfig
-
-class Slowly:
-    def launch(self, jobs):
-        return InProcess().launch(jobs)
 
 if __name__ == "__main__":
     settings = attrs.evolve(test_sweep.Settings(), trainer=TrainerConfig(steps=int(sys.argv[1]), checkpoint_every=5,
