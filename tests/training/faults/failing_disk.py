@@ -27,6 +27,7 @@ class Thing:
         synced: bytes of a file when it was synced last; None: never.
         now: bytes of a file at the last look.
         synced_names: of a folder when it was synced last.
+        safe: bytes at a file's beginning that have not been touched since its last sync.
         names: of a folder at the last look.
         since: changes to a folder's names since its last sync.
     """
@@ -34,9 +35,15 @@ class Thing:
     is_folder: bool
     synced: bytes | None = None
     now: bytes = b""
+    safe: int = 0
     synced_names: dict[str, "Thing"] = attrs.field(factory=dict)
     names: dict[str, "Thing"] = attrs.field(factory=dict)
     since: list[Change] = attrs.field(factory=list)
+
+    def is_synced(self) -> None:
+        """What is there now is on the disk."""
+        self.synced, self.safe = self.now, len(self.now)
+        self.synced_names, self.since = dict(self.names), []
 
 
 class FailingDisk:
@@ -61,7 +68,7 @@ class FailingDisk:
         self._top = Thing(is_folder=True)
         self.look()
         for thing in (self._top, *self._by_inode.values()):
-            thing.synced, thing.synced_names, thing.since = thing.now, dict(thing.names), []
+            thing.is_synced()
 
     def look(self) -> None:
         """See what has changed since the last look; to be called after every call that changes something."""
@@ -73,7 +80,7 @@ class FailingDisk:
         """`path` was forced to the disk."""
         self.look()
         thing = self._top if path == self._root else self._by_inode[path.stat().st_ino]
-        thing.synced, thing.synced_names, thing.since = thing.now, dict(thing.names), []
+        thing.is_synced()
 
     def cut(self, target: Path, dice: random.Random) -> None:
         """Make at `target` what is there when the power is back; the dice decide about all that was not synced."""
@@ -93,6 +100,7 @@ class FailingDisk:
                         self._look_into(Path(entry.path), known, seen)
                     else:
                         known.now = Path(entry.path).read_bytes()
+                        known.safe = min(known.safe, _in_common(known.now, known.synced or b""))
                 except FileNotFoundError:
                     pass  # another thread was faster; the next look sees it
         thing.since += _changes(thing.names, names)
@@ -135,14 +143,16 @@ def _changes(before: dict[str, Thing], after: dict[str, Thing]) -> list[Change]:
     return [change for _, change in groups]
 
 
+def _in_common(left: bytes, right: bytes) -> int:
+    """How many bytes at the beginning are the same."""
+    return next(
+        (at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right))
+    )
+
+
 def _content(file: Thing, dice: random.Random) -> bytes:
-    if file.synced == file.now:
-        return file.now
-    synced = file.synced or b""
-    grown = file.now[: dice.randint(0, len(file.now))]
-    choices = [synced, file.now, bytes(len(file.now))]
-    if file.now.startswith(synced):  # it was added to: what was synced is safe
-        choices = [synced, file.now, max(grown, synced, key=len), synced + bytes(len(file.now) - len(synced))]
-    else:
-        choices.append(grown)
-    return dice.choice(choices)
+    synced, now, safe = file.synced or b"", file.now, file.safe
+    if synced == now:
+        return now
+    beginning = now[: dice.randint(min(safe, len(now)), len(now))]
+    return dice.choice([synced, now, beginning, now[:safe] + bytes(max(0, len(now) - safe))])
