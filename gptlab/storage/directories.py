@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gptlab.storage.errors import StorageError, disk_error, is_disk_error
 from gptlab.storage.exchange import exchange
-from gptlab.storage.flushing import flush
+from gptlab.storage.flushing import flush, make_folder
 from gptlab.storage.manifest import MANIFEST, kind_of, read_manifest, sizes_agree, verify, write_manifest
 from gptlab.storage.temporaries import hold, locked_directory, sweep, temporary_sibling
 
@@ -89,7 +89,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 def _prepare(folder: Path) -> None:
     """Make the folder, and sweep out what dead processes left in it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         sweep(folder)
     except OSError as error:
         raise disk_error(folder, error) from error

@@ -94,19 +94,23 @@ def verify(path: Path, kind: str) -> None:
     Files that the manifest does not list are not looked at. Costs about a second per GB.
 
     Raises:
-        StorageError: it is not finished, of another kind, or a file is missing, cut or changed.
+        StorageError: it is not finished, of another kind, or a file is missing, cut, changed or cannot be read.
     """
     manifest = read_manifest(path)
     if manifest.kind != kind:
         raise StorageError(
             path, got=f"a {manifest.kind}", wanted=f"a {kind}", do="Look whether the folder is the right one."
         )
-    for name, got, wanted in _size_faults(path, manifest):
-        raise _damaged(path / name, got, wanted)
-    for name, (_, wanted) in manifest.files.items():
-        with (path / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-                raise _damaged(path / name, "content that has changed", f"the content with SHA-256 {wanted[:16]}...")
+    try:
+        for name, got, wanted in _size_faults(path, manifest):
+            raise _damaged(path / name, got, wanted)
+        for name, (_, wanted) in manifest.files.items():
+            with (path / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+                    content = f"the content with SHA-256 {wanted[:16]}..."
+                    raise _damaged(path / name, "content that has changed", content)
+    except OSError as error:  # a bad sector, a file of somebody else, one that is being removed
+        raise _damaged(path, f"{error.strerror} ({error.filename or 'while reading'})", "files to read") from error
 
 
 def _size_faults(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str, str]]:
