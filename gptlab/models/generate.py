@@ -83,9 +83,11 @@ def told(generation: Generation, *, follows: bool = True) -> str:
         generation: the finished text.
         follows: whether links were followed at all.
 
-    >>> print(told(Generation(prompt=Prompt(text="From [Ada](Ada)"), text=" on", read=((0, "Ada"),))))
-    Read 1 document:
-      Ada  after 'From [Ada](Ada)'
+    >>> read = ((0, "Ada"), (9, "Bee"))
+    >>> print(told(Generation(prompt=Prompt(text="From [Ada](Ada)"), text=" [b](Bee) on", read=read)))
+    Read 2 documents:
+      Ada  in the prompt
+      Bee  after 'From [Ada](Ada) [b](Bee)'
     Ended: the most tokens that were asked for: --max-new-tokens.
     """
     lines = []
@@ -93,12 +95,12 @@ def told(generation: Generation, *, follows: bool = True) -> str:
         count = len(generation.read)
         lines.append(f"Read {count or 'no'} document{'' if count == 1 else 's'}{':' if count else '.'}")
     width = max((len(_title(id)) for _, id in generation.read), default=0)
-    for at, id in generation.read:
-        before = (generation.prompt.text + generation.text[:at])[-_BEFORE:]
+    for at, id in generation.read:  # the model cannot complete a link before its first character
+        where = f"after {(generation.prompt.text + generation.text[:at])[-_BEFORE:]!r}" if at else "in the prompt"
         own = ", written first" if id in generation.written_first else ""
-        room = [_title(gone) for place, gone in generation.evicted if place == at]
-        made = f"; made room: {', '.join(room)}" if room else ""
-        lines.append(f"  {_title(id):{width}}  after {before!r}{own}{made}")
+        lines.append(f"  {_title(id):{width}}  {where}{own}")
+    if generation.evicted:
+        lines.append(f"Made room for others: {', '.join(_title(id) for _, id in generation.evicted)}.")
     absent = [_title(id) for id in generation.missing if id not in generation.written_first]
     if absent:
         lines.append(f"Not there: {', '.join(absent)}.")
@@ -185,7 +187,7 @@ class _Console:
         sys.stderr.write(f"left out {count}: {reason} ({example})\n")
 
     def progress(self, task: str, done: int | float, total: int | float | None, unit: str) -> None:
-        if total is None or done >= total:
+        if total is not None and done >= total:
             sys.stderr.write(f"{task}: {done:,} {unit}\n")
 
 

@@ -12,12 +12,12 @@ import torch
 
 from gptlab.graph import DocumentStore
 from gptlab.models import DagTransformer, DagTransformerConfig
-from gptlab.models.generate import main
+from gptlab.models.generate import main, told
 from gptlab.models.generation.of_run import lookup_of
 from gptlab.sources import MarkdownFolder
 from gptlab.storage import envelope, pretty_json, save_to_dir, to_config
 from gptlab.tokenizers import ByteTokenizer, Tokenize
-from gptlab.types import DocumentId
+from gptlab.types import DocumentId, Generation, Prompt
 from recipes.dagseq_wiki import Settings, recipe
 
 REPOSITORY = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def test_prose_then_the_documents_that_were_read(capsys: pytest.CaptureFixture[s
     prose, _, told = out.partition("\n\nRead 1 document:\n")
     assert prose.startswith(prompt)
     ended = "Ended: the most tokens that were asked for: --max-new-tokens.\n"
-    assert told == f"  Otter  after {prompt[-30:]!r}\nNot there: Ghost.\n{ended}"
+    assert told == f"  Otter  in the prompt\nNot there: Ghost.\n{ended}"
     assert said(capsys, run, *options)[1] == out  # the same seed
     assert said(capsys, run, *options, "--seed", 1)[1] != out
     assert "read markdown: 2 files" in err
@@ -83,7 +83,7 @@ def test_without_links_nothing_is_said_of_documents(capsys: pytest.CaptureFixtur
 def test_missing_documents_are_written_first(capsys: pytest.CaptureFixture[str], run: Path, notes: Path) -> None:
     options = ("--documents", notes, "--write-missing", 1, "--max-new-tokens", 5)
     _, out, _ = said(capsys, run, "--prompt", "A [g](Ghost) [h](Goblin)", "--follow-links", *options)
-    assert "Read 1 document:\n  Ghost  after 'A [g](Ghost) [h](Goblin)', written first\nNot there: Goblin.\n" in out
+    assert "Read 1 document:\n  Ghost  in the prompt, written first\nNot there: Goblin.\n" in out
 
 
 def test_the_documents_of_a_run_are_found_through_its_recipe(run: Path, tmp_path: Path) -> None:
@@ -121,6 +121,24 @@ def test_what_cannot_be_done_is_said_in_four_parts(
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert message in err
+
+
+def test_what_was_read_is_told_with_its_place_and_with_what_made_room() -> None:
+    river, sea = DocumentId("River"), DocumentId("Red_Sea")
+    whole = Generation(
+        prompt=Prompt(text="To "),
+        text="[r](River) [s](Red_Sea).",
+        read=((10, river), (23, sea)),
+        evicted=((23, river),),
+    )
+    lines = told(whole).splitlines()
+    assert lines[:4] == [
+        "Read 2 documents:",
+        "  River    after 'To [r](River)'",
+        "  Red Sea  after 'To [r](River) [s](Red_Sea)'",
+        "Made room for others: River.",
+    ]
+    assert told(Generation(prompt=Prompt(text="a"), text="b")).startswith("Read no documents.\nEnded: ")
 
 
 def test_a_directory_that_is_no_run_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
