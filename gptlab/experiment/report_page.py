@@ -24,6 +24,7 @@ body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink); backg
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; margin: .5rem 0 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 2px solid var(--accent); padding-bottom: .2rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
 p.lead { color: var(--faint); margin: .2rem 0 1rem; }
 figure { margin: 0 0 1rem; }
 figure img { width: 100%; height: auto; display: block; }
