@@ -15,6 +15,7 @@ afterwards are not followed, which `Library` forbids.
 """
 
 import copy
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -22,14 +23,20 @@ from torch import Tensor, nn
 
 from gptlab.models.onednn import FEWEST_ROWS, HAS_ONEDNN, Linear
 
+M = TypeVar("M", bound=nn.Module)
 
-def with_few_rows(module: nn.Module) -> nn.Module:
-    """The same module for few rows: its parameters are shared, its linear layers replaced."""
-    if isinstance(module, Linear):
-        return FewRows(module)
-    other = copy.copy(module)
-    other._modules = {name: child and with_few_rows(child) for name, child in module._modules.items()}
+
+def with_few_rows(network: M) -> M:
+    """The same network for few rows: its parameters are shared, its linear layers replaced."""
+    other = copy.copy(network)
+    other._modules = {name: _replaced(child) for name, child in network._modules.items()}
     return other
+
+
+def _replaced(child: nn.Module | None) -> nn.Module | None:
+    if child is None:
+        return None
+    return FewRows(child) if isinstance(child, Linear) else with_few_rows(child)
 
 
 class FewRows(nn.Module):
