@@ -100,8 +100,9 @@ def test_a_limit_of_the_size_of_files(tmp_path: Path, background: bool) -> None:
     assert last_good(directory) == 2
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
-@pytest.mark.parametrize("nth", [1, 4, 9, 13])
+@pytest.mark.parametrize(
+    ("number", "nth"), [(errno.ENOSPC, 1), (errno.EIO, 4), (errno.EDQUOT, 9), (errno.EROFS, 13), (errno.EIO, 14)]
+)
 @pytest.mark.parametrize("background", [False, True])
 def test_a_sync_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, nth: int, background: bool
