@@ -41,12 +41,12 @@ def title_of(written: str) -> str:
 
 
 def wikiextractor() -> Tool:
-    """WikiExtractor with links kept, as its HTML."""
+    """WikiExtractor with links kept, as its HTML; cleaned as its command line does it (`Extractor.extract`)."""
     module: Any = importlib.import_module("wikiextractor.extract")
 
     def tool(wikitext: str, title: str) -> tuple[str, list[str]]:
         extractor = module.Extractor("1", "1", "", title, [wikitext], keepLinks=True)
-        text = "\n".join(extractor.clean_text(wikitext, mark_headers=False, expand_templates=False, html_safe=False))
+        text = "\n".join(extractor.clean_text(wikitext))
         links = [title_of(unquote(unescape(each))) for each in _ANCHOR.findall(unescape(text))]
         return _ANCHOR.sub("", text), links
 

@@ -5,15 +5,24 @@ in source code no notation marks) stands in `index.jsonl` beside the files, one 
 their identities, with the lines' byte offsets in `offsets.npy`: random access reads one line and one file, and
 looking up a title is a binary search, so nothing is loaded. The files are a cache: to change the text, change the
 source.
+
+Millions of documents are written in runs: a run's files are on the disk before its part of the index, sorted, gets
+its name, and a killed writing goes on behind its last run. The source is read again from its beginning (what it
+drops is counted once, whatever happened), but no file that was finished is written again. At the end the runs are
+merged. Memory holds a run and 16 to 32 bytes per document, by which names are kept apart.
 """
 
+import contextlib
 import hashlib
+import heapq
 import json
 import re
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
@@ -24,13 +33,27 @@ import numpy as np
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop, track
 from gptlab.pipeline.protocols import Source
-from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, keeping_drops, new_directory, tell_drops
+from gptlab.storage import (
+    LOCATION,
+    FromMapping,
+    fingerprint,
+    is_complete,
+    keeping_drops,
+    tell_drops,
+    unfinished_directory,
+    write_atomically,
+)
+from gptlab.storage.flushing import flush_tree
 from gptlab.types import Document, DocumentId, Link, document_id
 
 LONGEST_NAME = 255
 """Bytes of a file name that every common file system allows."""
 LARGEST_FOLDER = 1000
 """Files in one folder; a second folder of the same letters follows."""
+LONGEST_RUN = 20_000
+"""Documents in a run: 350 of them hold English Wikipedia, few enough to be open at once."""
+LARGEST_RUN = 1 << 26
+"""Bytes of a run's index in memory, at which it ends as well."""
 _STORED_AS = "articles-2"  # the number goes up when what is stored changes
 _UNSAFE = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\u2028\u2029]|^[ .~-]|[ .]$')
 _DEVICES = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)")
@@ -87,15 +110,18 @@ class ArticleFolder:
         return self.cache / f"{_STORED_AS}-{fingerprint(self)}"
 
     def pre_cache(self) -> None:
-        """Write the files where they are missing: all of them or, when interrupted, none.
+        """Write the files where they are missing: all of them or, when interrupted, none that is seen.
 
+        What was interrupted goes on behind its last run when it is called again.
         What was dropped on the way is kept beside them and told again, once, when they are found: a dump that was
         cut off is still cut off the second time.
         """
         if not is_complete(self.directory, _STORED_AS):
             self._told.append(True)
-            with new_directory(self.directory, kind=_STORED_AS) as directory, keeping_drops(directory):
-                _write_folder(directory, self.documents.get_data_generator())
+            with unfinished_directory(self.directory, kind=_STORED_AS) as directory:
+                if not is_complete(self.directory, _STORED_AS):  # another process may have finished it meanwhile
+                    with keeping_drops(directory):
+                        _write_folder(directory, self.documents.get_data_generator())
         elif not self._told:
             self._told.append(True)
             tell_drops(self.directory)
@@ -185,11 +211,46 @@ def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found[0].encode())
 
 
+class _Hashes:
+    """A set of 64-bit numbers in an array, a tenth of what Python's takes.
+
+    >>> hashes = _Hashes()
+    >>> [hashes.add(number) for number in (7, 9, 7)]
+    [True, True, False]
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("Q", bytes(8 << 10))
+        self._size = 0
+
+    def add(self, number: int) -> bool:
+        """Whether the number is new."""
+        number = number or 1  # 0 marks a free slot
+        if 2 * self._size >= len(self._slots):
+            old, self._slots = self._slots, array("Q", bytes(16 * len(self._slots)))
+            for each in filter(None, old):
+                self._slots[self._place(each)] = each
+        place = self._place(number)
+        if self._slots[place] == number:
+            return False
+        self._slots[place] = number
+        self._size += 1
+        return True
+
+    def _place(self, number: int) -> int:
+        """Where a number is or, in a table that is half full at most, may be put."""
+        slots, last = self._slots, len(self._slots) - 1
+        place = number & last
+        while slots[place] and slots[place] != number:
+            place = (place + 1) & last
+        return place
+
+
 @attrs.define
 class _Names:
     """Which paths are taken, on a disk that ignores case and composes accents its own way."""
 
-    taken: set[bytes] = attrs.Factory(set)
+    taken: _Hashes = attrs.Factory(_Hashes)
     sizes: Counter[str] = attrs.Factory(Counter)
 
     def path_for(self, title: str) -> Path:
@@ -199,11 +260,14 @@ class _Names:
         number = self.sizes[folder] // LARGEST_FOLDER
         self.sizes[folder] += 1
         name = file_name(title)
-        key = hashlib.blake2b(_folded(name).encode(), digest_size=8).digest()
-        if key in self.taken:
+        if not self._take(name):
             name = file_name(title, is_taken=True)
-        self.taken.add(key)
+            self._take(name)
         return Path(f"{folder}-{number + 1}" if number else folder) / name
+
+    def _take(self, name: str) -> bool:
+        digest = hashlib.blake2b(_folded(name).encode(), digest_size=8).digest()
+        return self.taken.add(int.from_bytes(digest, "little"))
 
 
 def _folded(text: str) -> str:
@@ -211,33 +275,61 @@ def _folded(text: str) -> str:
 
 
 def _write_folder(directory: Path, documents: Iterator[Document]) -> None:
-    """Write the files as the documents come, and at the end the index in order: memory holds identities only."""
+    """Write the files as the documents come, behind those that an earlier writing finished; then the index."""
     names = _Names()
-    entries: dict[str, int] = {}
-    unordered = directory / "unordered.jsonl"
-    with unordered.open("wb") as lines:
-        for document in track(documents, "write articles", unit="documents"):
-            try:
-                content = f"# {' '.join(document.title.split())}\n\n{document.text}\n".encode()
-            except UnicodeEncodeError:
-                drop("text is no unicode", example=ascii(document.title))
+    runs = sorted(directory.glob(".run-*.jsonl"))
+    finished = int(runs[-1].stem.rpartition("-")[2]) if runs else 0
+    run: list[tuple[str, bytes]] = []
+    size = number = 0
+    for document in track(documents, "write articles", unit="documents"):
+        try:
+            content = f"# {' '.join(document.title.split())}\n\n{document.text}\n".encode()
+        except UnicodeEncodeError:
+            drop("text is no unicode", example=ascii(document.title))
+            continue
+        path = names.path_for(document.title)
+        number += 1
+        if number <= finished:
+            continue
+        (directory / path).parent.mkdir(exist_ok=True)
+        (directory / path).write_bytes(content)
+        run.append((document.id, _entry(document, path)))
+        size += len(run[-1][1])
+        if len(run) >= LONGEST_RUN or size >= LARGEST_RUN:
+            runs.append(_end_run(directory, run, number))
+            run, size = [], 0
+    if run:
+        runs.append(_end_run(directory, run, number))
+    _write_index(directory, runs)
+    for each in reversed(runs):  # what a kill leaves are the first ones, behind which it can go on
+        each.unlink()
+
+
+def _end_run(directory: Path, run: list[tuple[str, bytes]], number: int) -> Path:
+    """Keep the index of a run that ends with document `number`, once its files are on the disk."""
+    flush_tree(directory)
+    path = directory / f".run-{number:012}.jsonl"
+    run.sort(key=itemgetter(0))
+    write_atomically(path, b"".join(line for _, line in run))
+    return path
+
+
+def _write_index(directory: Path, runs: list[Path]) -> None:
+    """Merge the runs; of two documents with one identity the first stays."""
+    offsets = array("q")
+    last = None
+    with contextlib.ExitStack() as files, (directory / "index.jsonl").open("wb") as index:
+        opened = [files.enter_context(path.open("rb")) for path in runs]
+        entries = [((json.loads(line), line) for line in lines) for lines in opened]
+        for entry, line in heapq.merge(*entries, key=lambda each: each[0]["id"]):
+            if entry["id"] == last:
+                drop("second document of one identity", example=entry["title"])
+                (directory / entry["file"]).unlink(missing_ok=True)  # gone already, where an earlier merge was killed
                 continue
-            if document.id in entries:
-                drop("second document of one identity", example=document.title)
-                continue
-            path = names.path_for(document.title)
-            (directory / path).parent.mkdir(exist_ok=True)
-            (directory / path).write_bytes(content)
-            entries[document.id] = lines.tell()
-            lines.write(_entry(document, path))
-    offsets = []
-    with unordered.open("rb") as lines, (directory / "index.jsonl").open("wb") as index:
-        for identity in sorted(entries):
-            lines.seek(entries[identity])
+            last = entry["id"]
             offsets.append(index.tell())
-            index.write(lines.readline())
+            index.write(line)
     np.save(directory / "offsets.npy", np.asarray(offsets, dtype=np.int64))
-    unordered.unlink()
 
 
 def _entry(document: Document, path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from gptlab.storage.arrays import check_npy, check_safetensors, read_npy
 from gptlab.storage.decode import from_config
-from gptlab.storage.directories import is_complete, new_directory, verify, write_atomically
+from gptlab.storage.directories import is_complete, new_directory, unfinished_directory, verify, write_atomically
 from gptlab.storage.encode import LOCATION, describe, fingerprint, to_config
 from gptlab.storage.errors import StorageError
 from gptlab.storage.from_mapping import FromMapping
@@ -39,6 +39,7 @@ __all__ = [
     "save_to_dir",
     "tell_drops",
     "to_config",
+    "unfinished_directory",
     "verify",
     "write_atomically",
 ]

@@ -46,6 +46,26 @@ def locked_directory(path: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def kept_directory(path: Path) -> Iterator[Path]:
+    """The one directory beside `path` in which work on it goes on where it was left, locked until the block ends.
+
+    It stays when the block fails or the process dies. Another process that wants it waits.
+    """
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    while True:
+        unfinished.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # whoever held it has just finished it
+            descriptor = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY)
+            if _lock(descriptor, wait=True) and _is_same(descriptor, unfinished):
+                break
+            os.close(descriptor)
+    try:
+        yield unfinished
+    finally:
+        os.close(descriptor)
+
+
 def sweep(folder: Path) -> int:
     """Remove the temporaries in `folder` that no living process holds; returns how many."""
     removed = 0

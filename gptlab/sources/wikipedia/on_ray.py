@@ -1,7 +1,7 @@
 """Workers that are Ray's: on a cluster that Ray is connected to, or on one that starts with this process.
 
-A part goes to the worker as the bytes of the file (a quarter of a megabyte of bz2), so no machine but this one needs
-to see the dump. The table of redirects goes once to every machine, where its processes share it.
+A part goes to the worker as the bytes of the file (one or two hundred kilobytes of bz2), so no machine but this one
+needs to see the dump. The table of redirects goes once to every machine, where its processes share it.
 """
 
 import functools

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlab.pipeline.observe import Drops, watching
-from gptlab.sources.articles import LONGEST_NAME, ArticleFolder, file_name, title_of_file
+from gptlab.sources.articles import LONGEST_NAME, ArticleFolder, _Hashes, file_name, title_of_file
+from gptlab.storage import LOCATION, StorageError, is_complete, verify
+from gptlab.storage.manifest import read_manifest
 from gptlab.types import Document, DocumentId, Link, document_id
 
 TITLES = st.text(
@@ -159,7 +161,7 @@ class Failing:
             yield document(f"Page {number}")
 
 
-def test_an_interrupted_writing_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> None:
+def test_an_interrupted_writing_shows_nothing_and_can_be_repeated(tmp_path: Path) -> None:
     folder = ArticleFolder(Failing(tmp_path / "healthy"), cache=tmp_path / "cache")
     with pytest.raises(KeyboardInterrupt):
         folder.pre_cache()
@@ -196,3 +198,103 @@ def test_what_was_dropped_is_told_again_when_the_files_are_found(tmp_path: Path)
         counts.append((drops.counts, drops.examples))
     assert counts[0] == counts[1]
     assert counts[0][0] == {"second document of one identity": 1}
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 40), max_size=60))
+def test_hashes_are_a_set(numbers: list[int]) -> None:
+    """Of numbers from 1 on; 0 and 1 are one, as a free slot must be told."""
+    hashes, known = _Hashes(), set[int]()
+    for number in numbers:
+        assert hashes.add(number) == ((number or 1) not in known)
+        known.add(number or 1)
+
+
+def test_hashes_grow() -> None:
+    hashes = _Hashes()
+    assert all(hashes.add(number * 2**32 + 1) for number in range(3_000))
+    assert not any(hashes.add(number * 2**32 + 1) for number in range(3_000))
+
+
+@attrs.frozen
+class Breaking:
+    """Documents, doubles among them, that break off before one of them while a file says which."""
+
+    documents: tuple[Document, ...]
+    breaks: Path = attrs.field(metadata=LOCATION, eq=False)
+
+    def get_data_generator(self) -> Iterator[Document]:
+        for number, each in enumerate(self.documents):
+            if self.breaks.exists() and int(self.breaks.read_text()) == number:
+                raise KeyboardInterrupt
+            yield each
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+MIXED = tuple(document(title, f"text {number}") for number, title in enumerate(
+    ["Tea", "tea", "TEA", "Rye", "tea", "Oat", "rye", "Ärger", "a/b", "Tea"]
+))  # fmt: skip
+
+
+def test_an_interrupted_writing_goes_on_to_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it was interrupted, and nothing that was finished is written again."""
+    monkeypatch.setattr("gptlab.sources.articles.LONGEST_RUN", 2)
+    breaks = tmp_path / "breaks"
+    whole = ArticleFolder(Breaking(MIXED, breaks), cache=tmp_path / "whole")
+    with watching(Drops()) as wanted_drops:
+        whole.pre_cache()
+    for number in range(len(MIXED)):
+        breaks.write_text(str(number))
+        folder = ArticleFolder(Breaking(MIXED, breaks), cache=tmp_path / f"cache{number}")
+        with pytest.raises(KeyboardInterrupt):
+            folder.pre_cache()
+        unfinished = folder.directory.with_name(f"{folder.directory.name}.unfinished")
+        runs = len(list(unfinished.glob(".run-*")))
+        assert runs == number // 2 and not folder.directory.exists()
+        breaks.unlink()
+        written = {path: path.stat().st_mtime_ns for path in unfinished.rglob("*.md")}
+        with watching(Drops()) as drops:
+            folder.pre_cache()
+        assert drops.counts == wanted_drops.counts == {"second document of one identity": 4}
+        assert contents(folder.directory) == contents(whole.directory)
+        again = sum(
+            (found := folder.directory / path.relative_to(unfinished)).exists() and found.stat().st_mtime_ns != time
+            for path, time in written.items()
+        )
+        assert again <= number % 2 and not unfinished.exists()
+
+
+def test_a_merge_that_was_interrupted_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptlab.sources.articles.LONGEST_RUN", 2)
+    whole = ArticleFolder(Written(MIXED), cache=tmp_path / "whole")
+    whole.pre_cache()
+    folder = ArticleFolder(Written(MIXED), cache=tmp_path / "cache")
+    for broken in ("gptlab.sources.articles.np.save", "gptlab.storage.directories.write_manifest"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(broken, _interrupt)
+            folder.pre_cache()
+        assert not folder.directory.exists()
+    folder.pre_cache()
+    assert contents(folder.directory) == contents(whole.directory)
+
+
+def _interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_manifest_lists_folders_and_sees_what_changed(tmp_path: Path) -> None:
+    folder = ArticleFolder(Written(MIXED), cache=tmp_path)
+    folder.pre_cache()
+    kind, path = "articles-2", folder.directory
+    folders = {"ar/", "ab/", "oa/", "ry/", "te/"}
+    assert set(read_manifest(path).files) == folders | {"index.jsonl", "offsets.npy", "drops.json"}
+    verify(path, kind)
+    (path / "oa" / "Oat.md").write_text("# Oat\n\nother\n")
+    assert is_complete(path, kind)
+    with pytest.raises(StorageError, match=r"oa\n  got     content that has changed"):
+        verify(path, kind)
+    (path / "oa").rename(path / "ao")
+    assert not is_complete(path, kind)
+    assert folder.by_title("Rye").text == "text 3"

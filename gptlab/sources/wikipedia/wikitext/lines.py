@@ -200,14 +200,13 @@ class LineStep:
     def _end_indented(self) -> None:
         """Lines that begin with a space: several without links are code, as MediaWiki shows them; else prose."""
         lines, self._indented = self._indented, []
-        whole = "\n".join(lines)
+        whole = "\n".join(lines).replace(JOINT, "")
         if len(lines) < 2 or any(mark in whole for mark in (LINK, OPAQUE, HOLE, "''")):
             for line in lines:
                 self._line(line.strip())
             return
-        for line in hide_block("\n".join(line[1:] for line in lines).replace(BREAK, "\n"), "", self._gathered).split(
-            "\n"
-        ):
+        code = "\n".join(line[1:] for line in whole.split("\n")).replace(BREAK, "\n")
+        for line in hide_block(code, "", self._gathered).split("\n"):
             self._line(line)
 
 
