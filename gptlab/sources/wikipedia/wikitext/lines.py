@@ -83,7 +83,7 @@ class LineStep:
         if self._indented:
             self._end_indented()
         whole = "\n".join(_without_empty_sections(self._out))
-        return STRAY.sub(" ", whole) if CELL in text or QUOTE_START in text or QUOTE_END in text else whole
+        return STRAY.sub(" ", whole) if any(mark in text for mark in (ROW, CELL, QUOTE_START, QUOTE_END)) else whole
 
     def _line(self, line: str) -> None:
         first = line[:1]
@@ -200,12 +200,12 @@ class LineStep:
     def _end_indented(self) -> None:
         """Lines that begin with a space: several without links are code, as MediaWiki shows them; else prose."""
         lines, self._indented = self._indented, []
-        whole = "\n".join(lines).replace(JOINT, "")
+        whole = "\n".join(lines)
         if len(lines) < 2 or any(mark in whole for mark in (LINK, OPAQUE, HOLE, "''")):
             for line in lines:
                 self._line(line.strip())
             return
-        code = "\n".join(line[1:] for line in whole.split("\n")).replace(BREAK, "\n")
+        code = "\n".join(line[1:] for line in lines).replace(BREAK, "\n").replace(JOINT, "")
         for line in hide_block(code, "", self._gathered).split("\n"):
             self._line(line)
 
