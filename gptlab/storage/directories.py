@@ -7,6 +7,7 @@ either nothing or the finished thing, and never a half one that the next run wou
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from gptlab.storage.errors import StorageError, disk_error, is_disk_error
 from gptlab.storage.exchange import exchange
 from gptlab.storage.flushing import flush, make_folder
 from gptlab.storage.manifest import MANIFEST, kind_of, read_manifest, sizes_agree, verify, write_manifest
-from gptlab.storage.temporaries import hold, locked_directory, sweep, temporary_sibling
+from gptlab.storage.temporaries import hold, kept_directory, locked_directory, sweep, temporary_sibling
 
-__all__ = ["is_complete", "new_directory", "verify", "write_atomically"]
+__all__ = ["is_complete", "new_directory", "unfinished_directory", "verify", "write_atomically"]
 
 
 @contextlib.contextmanager
@@ -49,6 +50,38 @@ def new_directory(path: Path, *, kind: str, replace: bool = False) -> Iterator[P
             yield temporary
             write_manifest(temporary, kind)
             _publish(temporary, path, kind, replace)
+        flush([path.parent])
+
+
+@contextlib.contextmanager
+def unfinished_directory(path: Path, *, kind: str) -> Iterator[Path]:
+    """Make a directory of millions of files as a whole, in work that can be left at any moment and gone on with.
+
+    As `new_directory`, but what is yielded is `path` with `.unfinished` behind its name: it stays where the block
+    fails or the process is killed, and the next call yields it again, with all that was written. Only one process
+    works in it, others wait. The manifest lists sub-folders, not files.
+
+    Raises:
+        StorageError: `path` holds something else; the disk is full or cannot be written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "squares"
+    >>> with contextlib.suppress(KeyboardInterrupt), unfinished_directory(path, kind="squares") as directory:
+    ...     _ = (directory / "1.txt").write_text("1")
+    ...     raise KeyboardInterrupt
+    >>> with unfinished_directory(path, kind="squares") as directory:
+    ...     sorted(file.name for file in directory.iterdir())
+    ['1.txt']
+    """
+    _prepare(path.parent)
+    _refuse_strangers(path, kind)
+    with _disk_errors(path):
+        with kept_directory(path) as directory:
+            yield directory
+            if not is_complete(path, kind):
+                write_manifest(directory, kind, by_folder=True)
+                _publish(directory, path, kind, replace=False)
+            shutil.rmtree(directory, ignore_errors=True)
         flush([path.parent])
 
 

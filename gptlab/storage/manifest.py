@@ -1,4 +1,8 @@
-"""`manifest.json`: what a finished directory holds, with sizes and hashes. It is written last."""
+"""`manifest.json`: what a finished directory holds, with sizes and hashes. It is written last.
+
+A directory of millions of small files lists its sub-folders instead, each by one hash over its files' names and
+contents: a few thousand lines, which is what looking whether it is complete costs.
+"""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -9,7 +13,7 @@ import attrs
 
 from gptlab import __version__
 from gptlab.storage.errors import StorageError
-from gptlab.storage.flushing import flush
+from gptlab.storage.flushing import flush, flush_tree
 from gptlab.storage.jsonfiles import pretty_json, read_json
 
 MANIFEST = "manifest.json"
@@ -25,7 +29,8 @@ class Manifest:
         kind: what the directory is for.
         format: version of this file.
         gptlab: version that wrote it.
-        files: path below the directory, with `/`, to (size in bytes, SHA-256 in hex).
+        files: path below the directory, with `/`, to (size in bytes, SHA-256 in hex). A path that ends in `/` is a
+            sub-folder listed as a whole: (bytes in all its files, SHA-256 over their names and hashes).
     """
 
     kind: str
@@ -34,19 +39,44 @@ class Manifest:
     files: Mapping[str, tuple[int, str]]
 
 
-def write_manifest(directory: Path, kind: str) -> None:
-    """List every file below `directory`, and flush all of it to the disk, the list last."""
-    paths = list(_walk(directory))
+def write_manifest(directory: Path, kind: str, *, by_folder: bool = False) -> None:
+    """List every file below `directory` (or every sub-folder in it), and flush all of it, the list last."""
     files = {}
-    for path in paths:
+    paths = []
+    for path in sorted(directory.iterdir()) if by_folder else _walk(directory):
+        name = path.relative_to(directory).as_posix()
+        paths.append(path)
         if path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                files[path.relative_to(directory).as_posix()] = {"size": file.tell(), "sha256": digest}
-    flush(paths)
+            size, digest = _hashed(path)
+            files[name] = {"size": size, "sha256": digest}
+        elif by_folder:
+            size, digest = _folder_hashed(path)
+            files[f"{name}/"] = {"size": size, "sha256": digest}
+    if by_folder:
+        flush_tree(directory)
+    else:
+        flush(paths)
     content = {"kind": kind, "format": FORMAT, "gptlab": __version__, "files": files}
     (directory / MANIFEST).write_text(pretty_json(content), encoding="utf-8")
     flush([directory / MANIFEST, directory])
+
+
+def _hashed(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
+
+
+def _folder_hashed(folder: Path) -> tuple[int, str]:
+    """One size and one hash for all files below a folder; memory holds one sub-folder's names."""
+    total = 0
+    whole = hashlib.sha256()
+    for path in _walk(folder):
+        if path.is_file():
+            size, digest = _hashed(path)
+            total += size
+            whole.update(f"{path.relative_to(folder).as_posix()}\0{size}\0{digest}\n".encode())
+    return total, whole.hexdigest()
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -105,10 +135,10 @@ def verify(path: Path, kind: str) -> None:
         for name, got, wanted in _size_faults(path, manifest):
             raise _damaged(path / name, got, wanted)
         for name, (_, wanted) in manifest.files.items():
-            with (path / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-                    content = f"the content with SHA-256 {wanted[:16]}..."
-                    raise _damaged(path / name, "content that has changed", content)
+            hashed = _folder_hashed if name.endswith("/") else _hashed
+            if hashed(path / name)[1] != wanted:
+                content = f"the content with SHA-256 {wanted[:16]}..."
+                raise _damaged(path / name, "content that has changed", content)
     except OSError as error:  # a bad sector, a file of somebody else, one that is being removed
         raise _damaged(path, f"{error.strerror} ({error.filename or 'while reading'})", "files to read") from error
 
@@ -116,7 +146,10 @@ def verify(path: Path, kind: str) -> None:
 def _size_faults(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     for name, (size, _) in manifest.files.items():
         path = directory / name
-        if path.is_symlink() or not path.is_file():
+        if name.endswith("/"):
+            if path.is_symlink() or not path.is_dir():
+                yield name, "no such folder", f"a folder of {size} bytes"
+        elif path.is_symlink() or not path.is_file():
             yield name, "no such file", f"a file of {size} bytes"
         elif (found := path.stat().st_size) != size:
             yield name, f"{found} bytes", f"{size} bytes"
