@@ -117,7 +117,7 @@ def _litgpt(seq_len: int, **shape: object) -> tuple[Loss, nn.Module]:
             n_head=HEADS,
             n_embd=WIDTH,
             **shape,
-        )  # fmt: skip
+        )
     )
     network.lm_head.weight = network.transformer.wte.weight
     return lambda tokens, targets: next_token_loss(network(tokens), targets), network

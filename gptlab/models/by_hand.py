@@ -46,16 +46,18 @@ class RmsNorm(nn.RMSNorm):
 
     def forward(self, x: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
         """Each vector divided by the root of its mean square, times the weight."""
-        if x.device.type != "cpu" or self.weight is None or self.eps is None:
-            return super().forward(x)
+        if x.device.type != "cpu":
+            normed: Tensor = super().forward(x)
+            return normed
         out: Tensor = _RmsNorm.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
         return out
 
 
 def _inverse_root_mean_square(x: Tensor, eps: float) -> Tensor:
     """In float32 whatever x is, which it is divided by."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
-    return (length.square_() / x.shape[-1] + eps).rsqrt_()
+    wide = torch.promote_types(x.dtype, torch.float32)
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+    return length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
 
 
 class _RmsNorm(Function):

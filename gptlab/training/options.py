@@ -67,7 +67,9 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 numbers in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.12 cannot say: none is assumed
+    capabilities: dict[str, bool] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # torch before 2.12 cannot say: none is assumed
     return device.type == "cpu" and any(capabilities.get(unit, False) for unit in CPU_UNITS)
 
 

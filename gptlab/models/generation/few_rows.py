@@ -63,18 +63,23 @@ class FewRows(nn.Module):
         """As the layer has it."""
         return self.linear.weight
 
+    @property
+    def bias(self) -> Tensor | None:
+        """As the layer has it; None where it has none."""
+        return self.linear.bias
+
     def forward(self, input: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows outputs"]:
         """Each row times the weight, plus the bias."""
-        rows = input.numel() // input.shape[-1]
+        rows, bias = input.numel() // input.shape[-1], self.bias
         if self.suits and rows == 1 and self.is_wide:
             if self._transposed is None:
                 self._transposed = self.linear.weight.detach().t().contiguous()
             out = input @ self._transposed
-            return out if self.linear.bias is None else out + self.linear.bias
+            return out if bias is None else out + bias
         if self.suits and HAS_ONEDNN and 1 < rows < FEWEST_ROWS:
             if self._packed is None:
                 self._packed = torch.ops.mkldnn._reorder_linear_weight(self.linear.weight.detach(), rows)
-            mixed: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.linear.bias, "none", [], "")
+            mixed: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, bias, "none", [], "")
             return mixed
         kept: Tensor = self.linear(input)
         return kept

@@ -8,7 +8,9 @@ one encoding. Learned positions within the row are the exception: there the plac
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from hashlib import blake2b
+from typing import cast
 
 import attrs
 import torch
@@ -18,7 +20,7 @@ from gptlab.models.config import DagTransformerConfig
 from gptlab.models.context import Arrangement
 from gptlab.models.generation.few_rows import with_few_rows
 from gptlab.models.generation.memory import Appending, Encoded, Memory
-from gptlab.models.transformer import Transformer, rotary_angles
+from gptlab.models.transformer import Block, Transformer, rotary_angles
 from gptlab.types import DocumentId
 
 MOST_TOKENS = 65_536
@@ -164,7 +166,7 @@ class Library:
         else:
             rotation = self._rotation(new)
         x = network.embedding_norm(x)
-        for layer, block in enumerate(network.blocks):
+        for layer, block in enumerate(cast(Iterable[Block], network.blocks)):
             normed = block.attention_norm(x)
             if block.conv is not None:
                 normed = new.convolve(layer, block.conv, normed)
