@@ -172,7 +172,8 @@ class Library:
                 normed = new.convolve(layer, block.conv, normed)
             x = x + block.attention(normed, rotation, new.attend(layer))
             x = x + block.mlp(block.mlp_norm(x))
-        return x[:, -1:]
+        last: Tensor = x[:, -1:]
+        return last
 
     def _rotation(self, new: Appending) -> tuple[Tensor, Tensor]:
         """Angles of tokens by their index in their document, from a table made once."""
