@@ -32,7 +32,16 @@ from gptlab.models import (
     NGramConfig,
     SampleLinks,
 )
-from gptlab.packing import Collate, CollatedWalks, Concatenate, Pack, PackedRows, PackedWalks, Shuffled
+from gptlab.packing import (
+    Collate,
+    CollatedWalks,
+    Concatenate,
+    Pack,
+    PackedRows,
+    PackedWalks,
+    Prefetch,
+    Shuffled,
+)
 from gptlab.pipeline import pipeline
 from gptlab.sources import (
     ArticleFolder,
@@ -47,6 +56,7 @@ from gptlab.sources import (
 from gptlab.testing import Example, Items, tokenized_corpora
 from gptlab.tokenizers import ByteLevelBPE, ByteTokenizer, LearnedBPE, Tokenize
 from gptlab.training import BPETrainer, FoldTrainer, TorchTrainer, TrainerConfig
+from gptlab.training.bpe import BYTES
 from gptlab.types import Batch, PackedSequence
 
 __test__ = True
@@ -118,6 +128,7 @@ def sources(folder: Path) -> Iterator[object]:
     yield CollatedWalks(walks, Collate(2))
     yield Example(Shuffled(rows, seed=2), name="Shuffled, endless")
     yield Example(Shuffled(rows, seed=2, epochs=1), name="Shuffled, one epoch")
+    yield Example(Prefetch(Shuffled(rows, seed=2, epochs=1), ahead=3), name="Prefetch, in a thread")
     yield Example(pipeline(Shuffled(rows, seed=2), Collate(2)), name="batches of shuffled rows")
 
 
