@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 from jaxtyping import Int64
 
+from gptlab.graph import StoredDocuments
 from gptlab.packing.packed_shards import PackedShards, write_rows
 from gptlab.pipeline import source_of, then
 from gptlab.pipeline.observe import say, track
@@ -110,5 +111,8 @@ class PackedRows:
         """Open rows that an earlier run made, and tell again what it dropped."""
         store = PackedShards.open(self.directory)
         say(f"Found {store.summary}, in {self.directory}.")
+        for part in getattr(self.rows, "parts", ()):
+            if isinstance(part, StoredDocuments):
+                part.tell_found()
         tell_drops(self.directory)
         self._opened.append(store)

@@ -17,6 +17,7 @@ import hashlib
 import heapq
 import json
 import re
+import shutil
 import unicodedata
 from array import array
 from collections import Counter
@@ -120,8 +121,13 @@ class ArticleFolder:
             self._told.append(True)
             with unfinished_directory(self.directory, kind=_STORED_AS) as directory:
                 if not is_complete(self.directory, _STORED_AS):  # another process may have finished it meanwhile
-                    with keeping_drops(directory):
-                        _write_folder(directory, self.documents.get_data_generator())
+                    try:
+                        with keeping_drops(directory):
+                            _write_folder(directory, self.documents.get_data_generator())
+                    except Exception:
+                        if not any(directory.glob(".run-*")):  # nothing is finished that could be gone on with
+                            shutil.rmtree(directory, ignore_errors=True)
+                        raise
         elif not self._told:
             self._told.append(True)
             tell_drops(self.directory)

@@ -93,8 +93,8 @@ def test_a_full_disk_is_explained() -> None:
 
 
 def test_an_unknown_error_number_still_has_four_parts() -> None:
-    assert explain_os_error(OSError(errno.EIO, "Input/output error")) == (
-        "the operating system\n  got     Input/output error\n  wanted  an operation that succeeds\n"
+    assert explain_os_error(OSError(errno.ENOTTY, "Not a typewriter")) == (
+        "the operating system\n  got     Not a typewriter\n  wanted  an operation that succeeds\n"
         "  Look at the path and try again."
     )
 

@@ -89,7 +89,7 @@ def test_it_leaves_what_a_run_leaves(ran: tuple[Path, dict[str, Ended]], name: s
     (run,) = runs_of(place)
     steps = SMALL[name][SMALL[name].index("--trainer.steps") + 1]
     assert (run / "recipe.txt").read_text() == (ROOT / "recipes" / f"{name}.py").read_text()
-    assert json.loads((run / "config.json").read_text())["trainer"]["steps"] == int(steps)
+    assert json.loads((run / "config.json").read_text())["value"]["trainer"]["steps"] == int(steps)
     facts = json.loads((run / "environment.json").read_text())
     assert facts["packages"]["torch"] and facts["seeds"]["seed"] == 0 and facts["data"]["training batches"]
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

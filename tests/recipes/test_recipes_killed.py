@@ -118,7 +118,7 @@ def test_killed_at_any_moment(undisturbed: tuple[Path, int], warm: Nursery) -> N
 @pytest.mark.parametrize("during", ["preparation", "training"])
 def test_asked_to_stop(tmp_path: Path, number: int, code: int, during: str) -> None:
     """It ends soon, says what was kept, and the command that it gives goes on."""
-    pages, line = ("2000", "read dump") if during == "preparation" else ("60", "train from")
+    pages, line = ("2000", "read dump") if during == "preparation" else ("60", "step 3 of")
     steps = "3" if during == "preparation" else "20000"
     given = [*SETTINGS, "--pages", pages, "--trainer.steps", steps]
     program = started(tmp_path, "dagseq_wiki", *given)
@@ -147,7 +147,7 @@ def test_asked_to_stop(tmp_path: Path, number: int, code: int, during: str) -> N
         assert refused.returncode == 2 and b"trainer.steps" in refused.stderr  # another run's settings
         again = started(tmp_path, "dagseq_wiki", *said_to[3:])
         wait_for(tmp_path / "said.txt", f"going on from step {done}", again)
-        wait_for(tmp_path / "said.txt", "train from", again)
+        wait_for(tmp_path / "said.txt", "held_out loss", again)
         again.send_signal(number)
         assert again.wait(timeout=60) == code
         steps_done = steps_of(run)

@@ -63,6 +63,6 @@ def test_english(tmp_path: Path, enwiki_sample: Path, warm: Nursery) -> None:
 def test_vietnamese_is_cut_and_says_so(tmp_path: Path, viwiki_sample: Path, warm: Nursery) -> None:
     done, articles, texts = read(warm, tmp_path / "vi", viwiki_sample)
     assert len(texts) > 250
-    assert re.search(r"viwiki-100k\.xml\.xz is cut off after page [\d,]+ \".+\", [\d,]+ characters", done.out)
+    assert re.search(r"viwiki-100k\.xml\.xz is cut off after page [\d,]+ \".+\", [\d,]+ bytes into the XML", done.out)
     assert "page cut off with the dump" in done.out
     like_articles(articles, texts)

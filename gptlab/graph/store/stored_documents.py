@@ -97,6 +97,11 @@ class StoredDocuments:
         build_store(self.documents, self.directory, tokenizer=tokenizer, processes=self.processes)
         self._opened.append(DocumentStore.open(self.directory))
 
+    def tell_found(self) -> None:
+        """Where the store is there, open it and tell again what was dropped: for whoever keeps what is made of it."""
+        if is_complete(self.directory, KIND):
+            self.pre_cache()
+
     @property
     def store(self) -> DocumentStore:
         """The open store; built where it is missing."""
