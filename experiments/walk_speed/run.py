@@ -4,7 +4,7 @@
     python experiments/walk_speed/run.py --small    # a try-out in seconds, prints only
 
 The corpus is drawn: 50,000 documents, lengths log-normal with a median of 320 tokens, 7.5 links each to targets that
-few share most of (power law), tokens of 16 bits. `CollatedWalks` yields batches of 32 rows: walks, targets first,
+few share most of (power law), tokens of 16 bits. `PackedWalks | Collate(32)` yields batches: walks, targets first,
 edges, packing and collating, everything that a model is given. Rates are in tokens of rows, padding included.
 
 The goals are three times what the samplers of the predecessor reach on such a corpus, measured on another day (Python
@@ -33,8 +33,9 @@ from gptlab.graph import (
     TraverseLinks,
 )
 from gptlab.graph.link_graph import link_graph, offsets_of
-from gptlab.packing import Collate, CollatedWalks, Pack, PackedWalks
-from gptlab.pipeline import Drops, watching
+from gptlab.packing import Collate, Pack, PackedWalks
+from gptlab.pipeline import Drops, SourcePipeline, pipeline, watching
+from gptlab.types import Batch
 
 POLICIES = {
     "breadth-first": BreadthFirst(),
@@ -103,10 +104,10 @@ def rates(table: DocumentTable, seq_len: int, rows: int) -> dict[str, dict[str, 
     found = {}
     for name, policy in POLICIES.items():
         walks = PackedWalks(table, TraverseLinks(policy, budget=seq_len), Pack(seq_len))
-        batches = CollatedWalks(walks, Collate(32))
+        batches = pipeline(walks, Collate(32), checks="off")
         edges = [0]
 
-        def read(batches: CollatedWalks = batches, edges: list[int] = edges) -> None:
+        def read(batches: SourcePipeline[Batch] = batches, edges: list[int] = edges) -> None:
             edges[0] = 0
             for _, batch in zip(range(rows // 32), batches.get_data_generator(), strict=False):
                 edges[0] += int((batch.edges[:, :, 0] >= 0).sum())

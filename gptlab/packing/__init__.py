@@ -6,14 +6,13 @@ from gptlab.packing.concatenate import Concatenate
 from gptlab.packing.pack import Pack
 from gptlab.packing.packed_rows import PackedRows
 from gptlab.packing.packed_shards import PackedShards, write_rows
-from gptlab.packing.packed_walks import CollatedWalks, PackedWalks
+from gptlab.packing.packed_walks import PackedWalks
 from gptlab.packing.prefetch import Prefetch
 from gptlab.packing.shuffled import RowsByNumber, Shuffled
 
 __all__ = [
     "BestFit",
     "Collate",
-    "CollatedWalks",
     "Concatenate",
     "Pack",
     "PackedRows",

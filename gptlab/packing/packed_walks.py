@@ -1,8 +1,9 @@
-"""From documents to rows and batches in one part, by machine code: `TraverseLinks | Pack | Collate` at any size.
+"""From documents to rows and batches in one part, by machine code: `TraverseLinks | Pack` at any size.
 
 The rows are those of the stages, bit for bit, which property tests hold it to; what is between the stages is left
-out. A walk is a list of numbers here and never a record, and tokens are copied once, from where they lie to where a
-batch has them. Row `k` is found by its number alone, so reading may begin anywhere.
+out. A walk is a list of numbers here and never a record. Where `Collate` comes next, a pipeline asks for batches
+(`batch_of`), and tokens are copied once, from where they lie to where a batch has them. Row `k` is found by its number
+alone, so reading may begin anywhere.
 
 A policy of the user's own, or a score, runs in Python as in the stages; all else is the same.
 """
@@ -15,10 +16,8 @@ import attrs
 
 from gptlab.graph import Documents, DocumentTable, TraverseLinks
 from gptlab.graph.traverse import tell_unlinked
-from gptlab.packing.collate import Collate
 from gptlab.packing.pack import Pack
 from gptlab.pipeline import need_source_of, then
-from gptlab.pipeline.observe import drop
 from gptlab.pipeline.protocols import HasAxes, PreCached, Source
 from gptlab.storage import FromMapping
 from gptlab.types import Batch, PackedSequence, TokenizedDocument
@@ -127,41 +126,3 @@ class PackedWalks:
         if isinstance(store, Documents):
             return store
         return DocumentTable.from_documents(self.documents.get_data_generator())
-
-
-@attrs.frozen
-class CollatedWalks:
-    """Batches of walks, made without rows in between: equal to `PackedWalks | Collate`.
-
-    Args:
-        walks: the rows.
-        collate: how many are a batch.
-    """
-
-    walks: PackedWalks
-    collate: Collate
-
-    def get_data_generator(self, start: int = 0) -> Iterator[Batch]:
-        """The batches from number `start` on."""
-        size, step = len(self.walks), self.collate.batch_size
-        for first in range(start * step, size, step):
-            if first + step > size and self.collate.drop_last:
-                drop("row of a last batch that is not full", count=size - first, example=self.walks[first].ids[0])
-                return
-            yield self.walks.batch(first, min(first + step, size))
-
-    __or__ = then
-    initialize = FromMapping()
-
-    def pre_cache(self) -> None:
-        """Make what is made once."""
-        self.walks.pre_cache()
-
-    def __len__(self) -> int:
-        """How many batches there are."""
-        size, step = len(self.walks), self.collate.batch_size
-        return size // step if self.collate.drop_last else -(-size // step)
-
-    def axes(self) -> Mapping[str, Any]:
-        """Those of rows and of batches."""
-        return {**self.walks.axes(), **self.collate.axes()}

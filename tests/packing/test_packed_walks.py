@@ -25,7 +25,7 @@ from gptlab.graph import (
 from gptlab.graph.compiled_order import CYCLE, order_walks
 from gptlab.graph.order import keep_acyclic_slowly, targets_first
 from gptlab.graph.store import DocumentStore, StoredDocuments
-from gptlab.packing import Collate, CollatedWalks, Pack, PackedWalks, Shuffled
+from gptlab.packing import Collate, Pack, PackedWalks, Shuffled
 from gptlab.pipeline import ContractError, Drops, pipeline, watching
 from gptlab.sources import LinkedFactsWiki
 from gptlab.tokenizers import ByteTokenizer, Tokenize
@@ -39,6 +39,13 @@ def by_stages(documents, traverse, pack):
     with watching(Drops()) as drops:
         rows = list(pack(traverse(iter(documents))))
     return rows, drops.counts
+
+
+def batches_of(walks, collate):
+    """What a pipeline reads in place of the two: batches without rows."""
+    batches = collate.joined(walks)
+    assert batches is not None
+    return batches
 
 
 @a_folder
@@ -60,10 +67,7 @@ def test_rows_and_batches_are_those_of_the_stages(
     assert len(walks) == len(rows)
     assert [row.tokens.dtype for row in found] == [row.tokens.dtype for row in rows]
     collate = Collate(batch_size, drop_last=drop_last)
-    batches = CollatedWalks(walks, collate)
-    wanted = list(collate(iter(rows)))
-    assert list(batches.get_data_generator()) == wanted
-    assert len(batches) == len(wanted)
+    assert list(batches_of(walks, collate).get_data_generator()) == list(collate(iter(rows)))
 
 
 BUILT_IN = (
@@ -123,7 +127,7 @@ def test_any_row_and_any_start_gives_the_same_row():
         walks[400]
     with pytest.raises(IndexError, match="there are 400 rows, so there are no rows 399 to 400"):
         walks.batch(399, 401)
-    batches = CollatedWalks(walks, Collate(32))
+    batches = batches_of(walks, Collate(32))
     assert list(batches.get_data_generator(11)) == list(batches.get_data_generator())[11:]
     assert next(Shuffled(walks, seed=3).get_data_generator()) in rows
 
@@ -200,9 +204,9 @@ class Notes:
 def test_it_is_a_part_of_a_pipeline_and_a_value():
     walks = PackedWalks(Notes(30), TraverseLinks(BreadthFirst(), budget=64), Pack(64))
     assert walks == attrs.evolve(walks) != attrs.evolve(walks, pack=Pack(65))
-    batches = list(pipeline(walks, Collate(4)).get_data_generator())
-    assert batches == list(CollatedWalks(walks, Collate(4)).get_data_generator())
-    assert CollatedWalks(walks, Collate(4, drop_last=True)).axes() == {"seq": 64, "batch": 4}
+    batches = pipeline(walks, Collate(4))
+    assert list(batches.get_data_generator()) == list(batches.checked("all").get_data_generator())
+    assert pipeline(walks, Collate(4, drop_last=True)).axes() == {"seq": 64, "batch": 4}
     tokenized = pipeline(LinkedFactsWiki(pages=12), Tokenize(ByteTokenizer()))
     assert attrs.evolve(walks, documents=tokenized).axes() == {"vocab": 257, "seq": 64}
 
@@ -240,4 +244,4 @@ def test_no_documents_make_no_rows():
     walks = PackedWalks(DocumentTable.from_documents([]), TraverseLinks(BreadthFirst()), Pack(2048))
     assert len(walks) == 0
     assert list(walks.get_data_generator()) == []
-    assert list(CollatedWalks(walks, Collate(2)).get_data_generator()) == []
+    assert list(batches_of(walks, Collate(2)).get_data_generator()) == []

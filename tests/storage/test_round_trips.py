@@ -46,7 +46,7 @@ from gptlab.models import (
 from gptlab.models.generation import Reading, WriteMissing
 from gptlab.models.hugging_face import Card, PretrainedTokenizer
 from gptlab.models.hugging_face.tokenizer_files import tokenizer_json
-from gptlab.packing import Collate, CollatedWalks, Pack, PackedRows, PackedWalks, Prefetch, Shuffled
+from gptlab.packing import Collate, Pack, PackedRows, PackedWalks, Prefetch, Shuffled
 from gptlab.pipeline import pipeline
 from gptlab.sources import (
     ArticleFolder,
@@ -125,7 +125,6 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "gptlab.models.hugging_face.PretrainedTokenizer": lambda: PretrainedTokenizer(
         definition=tokenizer_json(BYTES), end_of_text=256
     ),
-    "gptlab.packing.CollatedWalks": lambda: CollatedWalks(PACKED_WALKS, Collate(2)),
     "gptlab.packing.PackedWalks": lambda: PACKED_WALKS,
     "gptlab.packing.Prefetch": lambda: Prefetch(ROWS, ahead=3),
     "gptlab.packing.PackedRows": lambda: ROWS,
@@ -218,6 +217,7 @@ DRAWN = (
     *_named(
         "types", "Batch", "Document", "Generation", "Link", "PackedSequence", "Prompt", "TokenizedDocument", "Walk"
     ),
+    *_named("types", "ShortAnswer"),
     *_named("graph", "BreadthFirst", "DepthFirst", "Follow", "GraphStatistics", "Leak", "LinkGraph"),
     *_named("graph", "RandomOrder", "RandomWalk", "ShortestFirst", "Split", "SplitByCommunity"),
     *_named("graph.store", "PartSize", "StoreSummary"),

@@ -34,7 +34,6 @@ from gptlab.models import (
 )
 from gptlab.packing import (
     Collate,
-    CollatedWalks,
     Concatenate,
     Pack,
     PackedRows,
@@ -125,7 +124,7 @@ def sources(folder: Path) -> Iterator[object]:
     yield DropLeaks(notes, size=3)
     walks = PackedWalks(pipeline(wiki, Tokenize(ByteTokenizer())), traverse, Pack(256))
     yield walks
-    yield CollatedWalks(walks, Collate(2))
+    yield Example(pipeline(walks, Collate(2)), name="batches of walks")
     yield Example(Shuffled(rows, seed=2), name="Shuffled, endless")
     yield Example(Shuffled(rows, seed=2, epochs=1), name="Shuffled, one epoch")
     yield Example(Prefetch(Shuffled(rows, seed=2, epochs=1), ahead=3), name="Prefetch, in a thread")
