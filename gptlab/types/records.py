@@ -157,3 +157,21 @@ class Generation:
     written_first: tuple[DocumentId, ...] = ()
     evicted: tuple[tuple[int, DocumentId], ...] = ()
     ended_by: Literal["length", "end_of_text", "stop"] = "length"
+
+
+@attrs.frozen(kw_only=True)
+class ShortAnswer:
+    """A question that a few words answer, or that a grader judges.
+
+    Attributes:
+        prompt: what the model continues; without a space at its end, which tokenizers put before the next word.
+        answers: all that are right; none where only a grader can tell.
+        title: of the document that the prompt begins, where it begins one.
+        cluster: questions of one cluster depend on each other (they ask about the same document, say); empty: this
+            one depends on no other.
+    """
+
+    prompt: str
+    answers: tuple[str, ...] = ()
+    title: str = ""
+    cluster: str = ""
