@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from experiments.links_help.analysis import Cell, curve, edge_sums
 from experiments.links_help.arm import Corpus, Settings, rows
 from gptlab.benchmarks import LinkSpecificity, RestatedFacts
-from gptlab.graph import BreadthFirst, TraverseLinks
+from gptlab.graph import BreadthFirst, TraverseLinks, linked_leaks
 from gptlab.models import dense_mask
 from gptlab.packing import Collate, Pack
 from gptlab.pipeline import pipeline
@@ -33,9 +33,12 @@ def score(model: Any, data: Corpus, settings: Settings) -> Cell:
     seq_len = settings.model.max_seq_len
     held_out = data.tokenized("held_out")
     # A vocabulary of 1,024 has no thousand common tokens to leave out: an eighth of it, as of 8,192.
-    benchmark = LinkSpecificity(seq_len=seq_len, common=min(1000, settings.model.vocab_size // 8))
+    copied = linked_leaks(list(data.part("held_out").get_data_generator()))
+    benchmark = LinkSpecificity(
+        seq_len=seq_len, common=min(1000, settings.model.vocab_size // 8), without=tuple(copied)
+    )
     edges = benchmark.scores(held_out, model)
-    figures = benchmark.figures(edges)
+    figures = {**benchmark.figures(edges), "pairs_that_share_13_words": float(len(copied))}
     if data.wiki is not None:
         linked = rows(held_out, "A5", attrs.evolve(settings, seed=0))
         linked.pre_cache()

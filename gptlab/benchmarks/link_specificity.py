@@ -24,7 +24,7 @@ from gptlab.packing.collate import stack
 from gptlab.pipeline.observe import drop, track
 from gptlab.pipeline.protocols import Source
 from gptlab.training import TrainableModel, scored
-from gptlab.types import Batch, PackedSequence, TokenizedDocument
+from gptlab.types import Batch, DocumentId, PackedSequence, TokenizedDocument
 from gptlab.types.validators import at_least
 
 CONTEXTS = ("linked", "random", "alone")
@@ -60,6 +60,7 @@ class LinkSpecificity:
         seq_len: longest row; edges whose two documents do not fit are dropped and counted.
         window: tokens after the link that `near_*` averages over.
         common: how many of the most frequent tokens, counted over the data, are never copyable.
+        without: pairs of linker and target that are not scored, as `gptlab.graph.linked_leaks` finds; counted.
         max_edges: drawn at random, with the random documents, by `seed`; None: all.
         batch_size: edges at a time, three rows each.
     """
@@ -67,6 +68,7 @@ class LinkSpecificity:
     seq_len: int = attrs.field(validator=at_least(2))
     window: int = attrs.field(default=32, validator=at_least(1))
     common: int = attrs.field(default=1000, validator=at_least(0))
+    without: tuple[tuple[DocumentId, DocumentId], ...] = ()
     max_edges: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
     seed: int = attrs.field(default=0, validator=at_least(0))
     batch_size: int = attrs.field(default=8, validator=at_least(1))
@@ -132,9 +134,16 @@ class LinkSpecificity:
         graph, sizes = table.graph, np.diff(table.token_offsets)
         linkers = np.repeat(np.arange(len(table)), np.diff(graph.out_offsets))
         order = rng.permutation(len(linkers))
+        left_out = set(self.without)
         fits = sizes[linkers[order]] + sizes[graph.out_targets[order]] <= self.seq_len
         drop("edge whose documents do not fit in the row", count=int((~fits).sum()))
-        for place in order[fits][: self.max_edges].tolist():
+        order = order[fits]
+        if left_out:
+            pairs = [(table.ids[linkers[place]], table.ids[graph.out_targets[place]]) for place in order.tolist()]
+            kept = np.array([pair not in left_out for pair in pairs], np.bool_)
+            drop("edge that the caller left out", count=int((~kept).sum()))
+            order = order[kept]
+        for place in order[: self.max_edges].tolist():
             linker, target = int(linkers[place]), int(graph.out_targets[place])
             linked = {linker, *graph.targets(linker).tolist()}
             others = [

@@ -3,7 +3,7 @@
 from gptlab.graph.best_first import BestFirst, PageRankPerToken, Score, ShortestFirst
 from gptlab.graph.communities import SplitByCommunity, communities, edges_within, hold_out
 from gptlab.graph.documents import NO_EDGE, Documents
-from gptlab.graph.leaks import DropLeaks, Leak, leaks
+from gptlab.graph.leaks import DropLeaks, Leak, leaks, linked_leaks
 from gptlab.graph.link_graph import LinkGraph
 from gptlab.graph.policies import BreadthFirst, DepthFirst, Follow, RandomOrder, RandomWalk, VisitPolicy
 from gptlab.graph.routes import Routes
@@ -44,5 +44,6 @@ __all__ = [
     "graph_statistics",
     "hold_out",
     "leaks",
+    "linked_leaks",
     "walk_of",
 ]

@@ -6,7 +6,7 @@ C). Runs are compared by 64-bit hashes: of a billion runs against a million, one
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 import attrs
@@ -100,6 +100,28 @@ def leaks(train: Iterable[Document], held_out: Iterable[Document], size: int = R
         for id, shared in runs.shared_with(document).items()
     ]
     return sorted(found, key=lambda leak: (-leak.shared, leak.held_out, leak.train))
+
+
+def linked_leaks(documents: Sequence[Document], size: int = RUN) -> list[tuple[DocumentId, DocumentId]]:
+    """Linker and target of each link whose two documents share a run of words, in order.
+
+    What such a linker says after its link can be copied from the target word for word, so these edges say little
+    about reading.
+
+    Args:
+        documents: linkers and targets.
+        size: words in a run.
+    """
+    runs = Runs.of(documents, size)
+    return sorted(
+        {
+            (document.id, link.target)
+            for document in documents
+            for shared in [runs.shared_with(document)]
+            for link in document.links
+            if link.target != document.id and link.target in shared
+        }
+    )
 
 
 @attrs.frozen

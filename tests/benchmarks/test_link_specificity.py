@@ -11,6 +11,7 @@ from gptlab.benchmarks import LinkSpecificity
 from gptlab.benchmarks.link_specificity import CONTEXTS
 from gptlab.packing import cut_edges, stack
 from gptlab.pipeline import ContractError, Drops, watching
+from gptlab.storage import from_config, to_config
 from gptlab.tokenizers.tokenize import tokenize_document
 from gptlab.types import TokenizedDocument
 
@@ -50,6 +51,17 @@ def test_every_token_after_the_link_is_scored_once_and_none_before():
         after = len(linker.tokens) - 2 - int(linker.link_positions[0])
         assert scores.distance[own].tolist() == list(range(after))
     assert set(scores.targets) == {f"T{number}" for number in range(5)}
+
+
+def test_a_pair_that_is_left_out_is_not_scored_and_is_counted():
+    data = documents(6)
+    whole = LinkSpecificity(seq_len=256, common=0).scores(data, model())
+    with watching(Drops()) as drops:
+        benchmark = LinkSpecificity(seq_len=256, common=0, without=(("L2", "T2"), ("L3", "T4")))
+        scores = benchmark.scores(data, model())
+    assert set(scores.targets) == set(whole.targets) - {"T2"}
+    assert drops.counts["edge that the caller left out"] == 1
+    assert from_config(to_config(benchmark)) == benchmark
 
 
 def test_losses_are_those_of_the_rows_scored_one_by_one():

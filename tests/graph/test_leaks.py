@@ -6,10 +6,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from gptlab.graph import DropLeaks, Leak, leaks
+from gptlab.graph import DropLeaks, Leak, leaks, linked_leaks
 from gptlab.graph.leaks import hashes_of
 from gptlab.pipeline import ContractError, Drops, pipeline, watching
-from gptlab.types import Document, DocumentId
+from gptlab.types import Document, DocumentId, Link
 
 texts = st.lists(st.sampled_from(["tea", "Tea", "milk", "and", "sugar"]), max_size=12).map(" ".join)
 corpus = st.lists(texts, max_size=4)
@@ -35,6 +35,31 @@ def test_leaks_are_the_runs_that_both_hold(train, held_out, size):
         if (shared := len(runs(h.text, size) & runs(t.text, size)))
     }
     assert found == wanted
+
+
+@given(st.lists(st.tuples(texts, st.lists(st.integers(0, 4), max_size=3)), max_size=4), st.integers(1, 3))
+def test_linked_leaks_are_the_links_whose_two_ends_share_a_run(pages, size):
+    documents = [
+        Document(
+            id=DocumentId(f"D{number}"),
+            title="",
+            text="xxx " + text,
+            links=tuple(
+                Link(start=at, end=at + 1, target=DocumentId(f"D{target}")) for at, target in enumerate(targets)
+            ),
+        )
+        for number, (text, targets) in enumerate(pages)
+    ]
+    by_id = {document.id: document for document in documents}
+    wanted = {
+        (document.id, link.target)
+        for document in documents
+        for link in document.links
+        if link.target in by_id
+        and link.target != document.id
+        and runs(document.text, size) & runs(by_id[link.target].text, size)
+    }
+    assert linked_leaks(documents, size) == sorted(wanted)
 
 
 @given(texts, st.integers(1, 4))
