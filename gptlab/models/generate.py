@@ -14,7 +14,8 @@ import attrs
 
 from gptlab.models.dag_transformer import DagTransformer
 from gptlab.models.generation import NextLogits, Reading, WriteMissing, next_logits_of, stream
-from gptlab.models.generation.of_run import lookup_in, lookup_of, model_of, tokenizer_of
+from gptlab.models.generation.lookups import lookup_in, lookup_of
+from gptlab.models.of_run import model_of, tokenizer_of
 from gptlab.models.sampling import Sampling
 from gptlab.pipeline.observe import watching
 from gptlab.types import Generation, Prompt

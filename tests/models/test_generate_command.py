@@ -13,7 +13,7 @@ import torch
 from gptlab.graph import DocumentStore
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.models.generate import main, told
-from gptlab.models.generation.of_run import lookup_of
+from gptlab.models.generation.lookups import lookup_of
 from gptlab.sources import MarkdownFolder
 from gptlab.storage import envelope, pretty_json, save_to_dir, to_config
 from gptlab.tokenizers import ByteTokenizer, Tokenize

@@ -9,18 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gptlab.models.dag_transformer import DagTransformer
 from gptlab.models.hugging_face.card import Card
 from gptlab.models.hugging_face.families import FAMILIES
 from gptlab.models.hugging_face.writing import DTYPES, save_pretrained_dir
+from gptlab.models.of_run import has_tokenizer, model_of, tokenizer_of
 from gptlab.pipeline.observe import watching
-from gptlab.pipeline.protocols import Tokenizer
-from gptlab.storage import load_from_dir
 from gptlab.storage.hub import upload
-from gptlab.types.errors import FourPartError, refusal
-
-_RECIPES = ("recipes",)
-"""A run names parts of gptlab and of the recipes that it was made by."""
+from gptlab.types.errors import FourPartError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def export_run(chosen: argparse.Namespace) -> str:
     """Write the model of a run, its tokenizer and its figures as a Hugging Face repository on disk."""
-    model, tokenizer = model_of(chosen.run), tokenizer_of(chosen.run)
+    model = model_of(chosen.run)
+    tokenizer = tokenizer_of(chosen.run) if has_tokenizer(chosen.run) else None
     card = Card(
         license=chosen.license,
         data=chosen.data,
@@ -72,38 +68,6 @@ def upload_directory(chosen: argparse.Namespace) -> str:
     """Send a directory as one commit; started again, it sends only what is missing."""
     commit = upload(chosen.directory, chosen.repo, private=not chosen.public, message=chosen.message)
     return f"{chosen.repo} is at commit {commit}"
-
-
-def model_of(run: Path) -> DagTransformer:
-    """The model that a run ended with.
-
-    Raises:
-        ValueError: there is none, or it is of a kind that no family holds.
-    """
-    place = run / "model"
-    if not place.is_dir():
-        raise refusal(
-            run,
-            got="no model",
-            wanted="the directory of a run that has ended",
-            do="See the runs with: python -m gptlab.experiment list",
-        )
-    model = load_from_dir(place, allow=_RECIPES)
-    if not isinstance(model, DagTransformer):
-        raise refusal(
-            place,
-            got=type(model).__name__,
-            wanted="DagTransformer",
-            do="Other models have no Hugging Face family; gptlab.storage.hub.save_to_cloud keeps them for gptlab.",
-        )
-    return model
-
-
-def tokenizer_of(run: Path) -> Tokenizer | None:
-    """The tokenizer that a run kept beside its model; None where it kept none."""
-    place = run / "tokenizer"
-    tokenizer: Tokenizer | None = load_from_dir(place, allow=_RECIPES) if place.is_dir() else None
-    return tokenizer
 
 
 class _Console:

@@ -263,7 +263,7 @@ def test_the_command_line_says_what_is_wrong(
     other.mkdir()
     save_to_dir(NGram.instantiate(NGramConfig(vocab_size=9)), other / "model")
     assert main(["export", str(other), str(tmp_path / "x")]) == 2
-    assert "Other models have no Hugging Face family" in capsys.readouterr().err
+    assert "Other models neither write nor have a Hugging Face family" in capsys.readouterr().err
 
 
 def test_help_as_a_program() -> None:

@@ -1,63 +1,21 @@
-"""What a run left behind, as a writer needs it: its model, its tokenizer, and the documents its links lead to."""
+"""The documents that the links of a run lead to, for a writer to read."""
 
 import importlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from gptlab.graph import DocumentStore, DocumentTable
-from gptlab.models.dag_transformer import DagTransformer
 from gptlab.models.generation.reading import Lookup
+from gptlab.models.of_run import RECIPES
 from gptlab.pipeline.protocols import Tokenizer
 from gptlab.sources import MarkdownFolder
-from gptlab.storage import from_config, is_complete, load_from_dir, opened, read_json
+from gptlab.storage import from_config, is_complete, opened, read_json
 from gptlab.tokenizers import Tokenize, tokenize_document
 from gptlab.types import DocumentId, TokenizedDocument
 from gptlab.types.errors import FourPartError, refusal
 
-RECIPES = ("recipes",)
-"""Packages beside gptlab whose classes a run may name: those of the recipes it was made by."""
-
 _HELD = 4096
 """Documents of a run that stay tokenized."""
-
-
-def model_of(run: Path) -> DagTransformer:
-    """The model that a run ended with.
-
-    Raises:
-        ValueError: there is none, or it is of a kind that does not write.
-    """
-    model = _part(run, "model")
-    if not isinstance(model, DagTransformer):
-        raise refusal(
-            run / "model",
-            got=type(model).__name__,
-            wanted="a DagTransformer",
-            do="Name a run of a model that writes.",
-        )
-    return model
-
-
-def tokenizer_of(run: Path) -> Tokenizer:
-    """The tokenizer that a run kept beside its model.
-
-    Raises:
-        ValueError: it kept none.
-    """
-    tokenizer: Tokenizer = _part(run, "tokenizer")
-    return tokenizer
-
-
-def _part(run: Path, name: str) -> Any:
-    if not (run / name).is_dir():
-        raise refusal(
-            run,
-            got=f"no {name}" if run.is_dir() else "no such directory",
-            wanted=f"a run that has ended, with its {name}",
-            do="See the runs with: python -m gptlab.experiment list",
-        )
-    return load_from_dir(run / name, allow=RECIPES)
 
 
 def lookup_in(place: Path, tokenizer: Tokenizer) -> Lookup:
