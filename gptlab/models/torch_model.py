@@ -17,6 +17,7 @@ from jaxtyping import AbstractArray
 from torch import Tensor, nn
 
 from gptlab.models import item_types
+from gptlab.models.tensors import on_device
 from gptlab.models.weights import CONFIG, load_weights, save_model
 from gptlab.pipeline import AtMost
 from gptlab.storage import from_config, opened, read_json
@@ -102,7 +103,7 @@ class TorchModel:
         return forward
 
     def _tensors(self, item: Any) -> dict[str, Tensor]:
-        return {name: torch.as_tensor(getattr(item, name), device=self.device) for name in self.names}
+        return {name: on_device(getattr(item, name), self.device) for name in self.names}
 
     @property
     def device(self) -> torch.device:
