@@ -7,6 +7,8 @@ A2  random documents in the row   causal mask
 A4  linked documents              causal mask
 A5  linked documents              link mask: those that it links to, each from its link on
 A6  as A5, on a graph of false links with the same degrees
+A7  those most similar by BM25    causal mask
+A8  as A5, the links followed depth first; A8w: by a random walk
 A9  as A5, and through links of links
 
 A3 (linked documents, document mask) learns exactly what A1 does, since the loss counts on the root alone.
@@ -19,10 +21,11 @@ from typing import Literal
 
 import attrs
 
+from experiments.links_help.similar import LinkSimilar
 from experiments.links_help.stages import LearnLast, RewireLinks, RootLast
 from gptlab.benchmarks import HeldOutLoss
 from gptlab.experiment import Evaluation, FlatRunOptions, Recipe, RunOptions, main, run
-from gptlab.graph import BreadthFirst, RandomOrder, Split, TraverseLinks, VisitPolicy
+from gptlab.graph import BreadthFirst, DepthFirst, RandomOrder, RandomWalk, Split, TraverseLinks, VisitPolicy
 from gptlab.models import DagTransformer, DagTransformerConfig, MaskSpec
 from gptlab.packing import Collate, Pack, PackedRows, Shuffled
 from gptlab.pipeline import SourcePipeline, pipeline
@@ -31,7 +34,7 @@ from gptlab.tokenizers import LearnedBPE, Tokenize, Truncate
 from gptlab.training import TrainerConfig
 from gptlab.types import Batch, Document, TokenizedDocument
 
-Arm = Literal["A1", "A2", "A4", "A5", "A6", "A9"]
+Arm = Literal["A1", "A2", "A4", "A5", "A6", "A7", "A8", "A8w", "A9"]
 
 ARMS: Mapping[Arm, tuple[VisitPolicy, MaskSpec]] = {
     "A1": (RandomOrder(), MaskSpec(kind="document")),
@@ -39,6 +42,9 @@ ARMS: Mapping[Arm, tuple[VisitPolicy, MaskSpec]] = {
     "A4": (BreadthFirst(), MaskSpec(kind="causal")),
     "A5": (BreadthFirst(), MaskSpec(kind="from_link")),
     "A6": (BreadthFirst(), MaskSpec(kind="from_link")),
+    "A7": (BreadthFirst(), MaskSpec(kind="causal")),
+    "A8": (DepthFirst(), MaskSpec(kind="from_link")),
+    "A8w": (RandomWalk(), MaskSpec(kind="from_link")),
     "A9": (BreadthFirst(), MaskSpec(kind="from_link", ancestors=True)),
 }
 
@@ -103,7 +109,8 @@ def corpus(settings: Settings) -> Corpus:
 def rows(documents: SourcePipeline[TokenizedDocument], arm: Arm, settings: Settings) -> PackedRows:
     """One row for each document: it stands last, after what the arm reads before it."""
     seq_len = settings.model.max_seq_len
-    linked = pipeline(documents, RewireLinks()) if arm == "A6" else documents
+    relinked = {"A6": RewireLinks(), "A7": LinkSimilar()}
+    linked = pipeline(documents, relinked[arm]) if arm in relinked else documents
     traverse = TraverseLinks(ARMS[arm][0], seed=settings.seed, budget=seq_len)
     return PackedRows(pipeline(linked, traverse, RootLast(), Pack(seq_len)), cache=settings.cache)
 

@@ -21,6 +21,9 @@ NAMES: Mapping[str, str] = {
     "A4": "A4 links, causal",
     "A5": "A5 links, link mask",
     "A6": "A6 false links, link mask",
+    "A7": "A7 similar, causal",
+    "A8": "A8 links depth first, link mask",
+    "A8w": "A8 links at random, link mask",
     "A9": "A9 links, ancestors",
 }
 Cells = Mapping[tuple[Arm, int], Cell]

@@ -1,6 +1,7 @@
 """The experiment that asks whether links help: its stages, its null and its intervals."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from experiments.links_help.analysis import Cell, curve, difference, edge_sums, harm, interval, specificity
 from experiments.links_help.cells import read_cell
 from experiments.links_help.report import write_report
+from experiments.links_help.similar import LinkSimilar
 from experiments.links_help.stages import LearnLast, RewireLinks, RootLast, rewired
 from gptlab.benchmarks import EdgeScores
 from gptlab.graph import BreadthFirst, RandomOrder, TraverseLinks
@@ -72,6 +74,30 @@ def test_every_document_is_learned_once_and_whole_in_each_arm(documents):
         assert sorted(learned) == sorted(tuple(document.tokens[1:].tolist()) for document in documents)
 
 
+@given(corpora(), st.integers(1, 4))
+def test_similar_documents_are_those_that_bm25_as_it_is_written_puts_first(documents, count):
+    """The formula term by term, for a query that is a whole document."""
+    texts = [document.tokens.tolist() for document in documents]
+    mean = sum(map(len, texts)) / len(texts)
+
+    def score(query, answer):
+        total = 0.0
+        for token in query:
+            holders = sum(token in text for text in texts)
+            often = answer.count(token)
+            rarity = math.log(1 + (len(texts) - holders + 0.5) / (holders + 0.5))
+            total += rarity * often * 2.2 / (often + 1.2 * (0.25 + 0.75 * len(answer) / mean))
+        return total
+
+    names = {document.id: number for number, document in enumerate(documents)}
+    for number, document in enumerate(LinkSimilar(count=count)(iter(documents))):
+        found = [score(texts[number], texts[names[target]]) for target in document.link_targets]
+        others = sorted((score(texts[number], text) for at, text in enumerate(texts) if at != number), reverse=True)
+        assert document.id not in document.link_targets
+        assert len(set(document.link_targets)) == len(document.link_targets)
+        assert found == pytest.approx(others[:count])
+
+
 @given(corpora(), st.integers(0, 3))
 def test_false_links_keep_every_degree(documents, seed):
     false = list(RewireLinks(seed)(iter(documents)))
@@ -95,7 +121,9 @@ def test_hardly_a_true_link_is_left_in_a_graph_of_some_size():
     assert sum(pair in true for pair in pairs) == 0 and sum(one == other for one, other in pairs) == 0
 
 
-@pytest.mark.parametrize("stage", [RootLast(), LearnLast(), RewireLinks(1)], ids=lambda stage: type(stage).__name__)
+@pytest.mark.parametrize(
+    "stage", [RootLast(), LearnLast(), RewireLinks(1), LinkSimilar()], ids=lambda stage: type(stage).__name__
+)
 def test_the_stages_keep_the_laws(stage):
     check_stage(stage)
 
