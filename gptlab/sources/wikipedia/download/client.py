@@ -240,7 +240,7 @@ def _translated() -> Iterator[None]:
         with error:
             reason = f"HTTP status {error.code} {error.reason or ''}".strip()
             if error.code in _PASSING:
-                raise Transient(reason, _retry_after(error.headers, time.time())) from None
+                raise Transient(reason, retry_after(error.headers, time.time())) from None
             raise Refused(reason, error.code, error.headers) from None
     except (OSError, http.client.HTTPException) as error:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -251,7 +251,7 @@ def _translated() -> Iterator[None]:
         raise Transient(f"a broken connection ({cause or type(error).__name__})") from None
 
 
-def _retry_after(headers: email.message.Message, now: float) -> float | None:
+def retry_after(headers: email.message.Message, now: float) -> float | None:
     """Seconds, from a number of them or from a date (RFC 9110, 10.2.3)."""
     value = headers.get("Retry-After")
     if (seconds := whole_number(value)) is not None:

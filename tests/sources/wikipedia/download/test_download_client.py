@@ -10,7 +10,7 @@ from loopback_dumps import DumpServer, drops_after, gives, redirects, says, stal
 
 from gptlab.sources import SourceError
 from gptlab.sources.wikipedia.download import client as client_module
-from gptlab.sources.wikipedia.download.client import LONGEST_WAIT, Client, Refused, _retry_after
+from gptlab.sources.wikipedia.download.client import LONGEST_WAIT, Client, Refused, retry_after
 
 PATH = "/teawiki/20261101/teawiki-20261101-sha1sums.txt"
 TEXT = b"some hashes\n" * 500
@@ -33,17 +33,17 @@ def test_waits_twice_as_long_each_time_and_as_long_as_asked(server: DumpServer) 
     assert waits == [0.5, 7.0, 2.0]
 
 
-def test_retry_after_as_a_date() -> None:
+def testretry_after_as_a_date() -> None:
     def seconds(value: str) -> float | None:
         headers = email.message.Message()
         headers["Retry-After"] = value
-        return _retry_after(headers, 1_795_500_000.0)
+        return retry_after(headers, 1_795_500_000.0)
 
     assert seconds(email.utils.formatdate(1_795_500_090, usegmt=True)) == 90.0
     assert seconds(email.utils.formatdate(1_795_500_090).replace("-0000", "")) == 90.0
     assert seconds(email.utils.formatdate(1_795_000_000, usegmt=True)) == 0.0
     assert seconds("120") == 120.0 and seconds("-5") is None and seconds("soon") is None and seconds("") is None
-    assert _retry_after(email.message.Message(), 0.0) is None
+    assert retry_after(email.message.Message(), 0.0) is None
 
 
 def test_whoever_asks_for_too_much_patience_is_believed(server: DumpServer) -> None:
