@@ -3,6 +3,7 @@
 from gptlab.packing.best_fit import BestFit
 from gptlab.packing.collate import Collate, cut_edges, stack, unpack
 from gptlab.packing.concatenate import Concatenate
+from gptlab.packing.excess import CutLast, Excess, FitRest, PadRest
 from gptlab.packing.pack import Pack
 from gptlab.packing.packed_rows import PackedRows
 from gptlab.packing.packed_shards import PackedShards, write_rows
@@ -14,10 +15,14 @@ __all__ = [
     "BestFit",
     "Collate",
     "Concatenate",
+    "CutLast",
+    "Excess",
+    "FitRest",
     "Pack",
     "PackedRows",
     "PackedShards",
     "PackedWalks",
+    "PadRest",
     "Prefetch",
     "RowsByNumber",
     "Shuffled",

@@ -44,9 +44,11 @@ class BestFit:
         for document in documents:
             end = end_of_text_of(document, end, "BestFit")
             rest = document.tokens
-            while len(rest) > self.seq_len:
+            while len(rest) >= self.seq_len:  # a row by itself, for which none that is open must make room
                 yield row_of([(document.id, rest[: self.seq_len])], self.seq_len, end)
                 rest = rest[self.seq_len :]
+            if not len(rest):
+                continue
             place = _best(room, len(rest))
             if place is None:
                 if len(rows) == self.window:

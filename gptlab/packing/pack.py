@@ -1,8 +1,9 @@
 """From a walk to one training row of exactly `seq_len` tokens.
 
 Which documents come in is decided by the order in which they were reached, root first, and where they stand by
-the walk's own order, targets first. Only the last one that comes in is cut, so the root and what lies nearest to it
-stay whole. The rest of the row is padding: filling it with a piece too short to mean anything would teach nothing.
+the walk's own order, targets first. What is lost where they are too long is a policy (`gptlab.packing.excess`). By
+default only the last one that comes in is cut, so the root and what lies nearest to it stay whole, and what is then
+left of the row is padding: a piece too short to mean anything would teach nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,18 +13,22 @@ import numpy as np
 from jaxtyping import Int32
 
 from gptlab.graph import Walks
+from gptlab.packing.excess import CutLast, Excess
 from gptlab.pipeline import then
 from gptlab.pipeline.observe import drop
 from gptlab.pipeline.protocols import Source
 from gptlab.types import PackedSequence, Walk
 from gptlab.types.errors import refusal
-from gptlab.types.validators import at_least
+from gptlab.types.validators import at_least, satisfies
 
 PACK_DROPS = {
     "cut": "link cut off with its linker",
     "no room": "link to a document without room in the row",
 }
 """What the person who watches is told for each reason that `Pack` adds to `PackedSequence.dropped`."""
+
+CUT_TOKENS, LEFT_OUT = "token of a document that is cut", "document without room in the row"
+"""What is told besides: of documents in a row, tokens that are not (`PackedSequence.cut`); and those not in it."""
 
 MANY_WALKS = 50_000
 """So many are packed by machine code: it makes 30 times as many rows a second, and takes half a minute to compile."""
@@ -40,17 +45,27 @@ class Pack:
 
     Args:
         seq_len: tokens in the row, end-of-text of each document included.
+        excess: what is lost where the documents are longer than the row: `CutLast()`, `PadRest()`, `FitRest()`, or
+            an `Excess` of your own. The root is always in the row, cut at its end where it is longer than the row.
         min_document: a document that is cut keeps at least this many tokens beyond its title line, or is left out.
             The length of the title line is bounded by the bytes of the title, since no token is less than a byte.
-            The root is always in the row, cut at its end where it is longer than the row.
+        max_document: no document keeps more tokens than this, the root included; None for no cap.
 
     >>> Pack(seq_len=2048).axes()
     {'seq': 2048}
     """
 
     seq_len: int = attrs.field(validator=at_least(2, "A row holds a token and end-of-text at least: try 2048."))
+    excess: Excess = attrs.field(
+        default=CutLast(),
+        validator=satisfies(lambda excess: isinstance(excess, Excess), "an Excess", "Try CutLast() or FitRest()."),
+        kw_only=True,
+    )
     min_document: int = attrs.field(
         default=16, validator=at_least(0, "Give 0 to keep any piece, however short."), kw_only=True
+    )
+    max_document: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(at_least(2, "Give None for no cap.")), kw_only=True
     )
 
     def __call__(self, walks: Iterator[Walk]) -> Iterator[PackedSequence]:
@@ -59,8 +74,8 @@ class Pack:
             row = self.row(walk)
             for reason, told in PACK_DROPS.items():
                 drop(told, count=row.dropped.get(reason, 0), example=row.ids[-1])
-            left_out = len(walk.documents) - len(row.ids)
-            drop("document without room in the row", count=left_out, example=row.ids[-1])
+            drop(CUT_TOKENS, count=row.cut, example=row.ids[-1])
+            drop(LEFT_OUT, count=len(walk.documents) - len(row.ids), example=row.ids[-1])
             yield row
 
     __or__ = then
@@ -80,11 +95,11 @@ class Pack:
 
     def row(self, walk: Walk) -> PackedSequence:
         """The row of one walk."""
-        lengths = self._lengths(walk)
+        end_of_text, lengths = _end_of_text(walk), self._lengths(walk)
         kept = np.flatnonzero(lengths)
         starts = np.zeros(len(walk.documents) + 1, np.int32)
         np.cumsum(lengths, out=starts[1:])
-        length, end_of_text = int(starts[-1]), _end_of_text(walk)
+        length = int(starts[-1])
         tokens = np.full(self.seq_len, end_of_text, walk.documents[0].tokens.dtype)
         for number in kept.tolist():
             # The last token of the slice stays end-of-text, whether or not the document is cut.
@@ -102,21 +117,28 @@ class Pack:
             length=length,
             end_of_text=end_of_text,
             dropped=dropped,
+            cut=sum(len(walk.documents[number].tokens) for number in kept.tolist()) - length,
         )
 
     def _lengths(self, walk: Walk) -> Int32[np.ndarray, "documents"]:
         """Tokens that each document keeps; 0 for those left out."""
-        lengths = np.zeros(len(walk.documents), np.int32)
-        room = self.seq_len
-        for visit, number in enumerate(np.argsort(walk.visited, kind="stable").tolist()):
-            document = walk.documents[number]
-            whole = len(document.tokens)
-            if whole > room and visit > 0 and room < self.least(document.title):
-                break
-            lengths[number] = min(whole, room)
-            room -= int(lengths[number])
-            if room == 0:
-                break
+        order = np.argsort(walk.visited, kind="stable")
+        documents = [walk.documents[number] for number in order.tolist()]
+        whole = np.array([len(document.tokens) for document in documents], np.int64)
+        least = np.array([self.least(document.title) for document in documents], np.int64)
+        sizes = np.minimum(whole, self.max_document or whole)
+        sizes[1:][(sizes < whole)[1:] & (sizes < least)[1:]] = 0
+        kept = self.excess.kept(sizes.copy(), least, self.seq_len)
+        fits = kept.shape == sizes.shape and bool(((kept >= 0) & (kept <= sizes)).all())
+        if not fits or kept[0] == 0 or kept.sum() > self.seq_len:
+            raise refusal(
+                f"{type(self.excess).__name__}.kept, in the walk from {documents[0].id!r}",
+                got=f"{kept.tolist()} of {sizes.tolist()} tokens, for a row of {self.seq_len}",
+                wanted="some of the first, of each no more than it has, and together no more than the row holds",
+                do="Return an array as long as the documents, 0 for those that are left out.",
+            )
+        lengths = np.zeros(len(documents), np.int32)
+        lengths[order] = kept
         return lengths
 
     def least(self, title: str) -> int:

@@ -7,13 +7,12 @@ another setting is another directory and nothing stale can be read. It appears w
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 from jaxtyping import Int64
 
-from gptlab.graph import StoredDocuments
 from gptlab.packing.packed_shards import PackedShards, write_rows
 from gptlab.pipeline import source_of, then
 from gptlab.pipeline.observe import say, track
@@ -21,7 +20,22 @@ from gptlab.pipeline.protocols import HasAxes, PreCached, Source
 from gptlab.storage import LOCATION, FromMapping, fingerprint, is_complete, keeping_drops, new_directory, tell_drops
 from gptlab.types import Batch, PackedSequence
 
-_KIND = "packed-rows-3"  # the number goes up when packing changes, so that old rows are made again
+_KIND = "packed-rows-4"  # the number goes up when packing changes, so that old rows are made again
+
+
+@runtime_checkable
+class Kept(Protocol):
+    """A part of the rows' source that is kept by itself, as `StoredDocuments` is.
+
+    >>> class Notes:
+    ...     def tell_found(self) -> None:
+    ...         tell_drops(Path("notes"))
+    >>> isinstance(Notes(), Kept)
+    True
+    """
+
+    def tell_found(self) -> None:
+        """Tell again what was dropped when it was made, where it is still there; make nothing."""
 
 
 @attrs.frozen
@@ -112,7 +126,7 @@ class PackedRows:
         store = PackedShards.open(self.directory)
         say(f"Found {store.summary}, in {self.directory}.")
         for part in getattr(self.rows, "parts", ()):
-            if isinstance(part, StoredDocuments):
+            if isinstance(part, Kept):
                 part.tell_found()
         tell_drops(self.directory)
         self._opened.append(store)

@@ -12,11 +12,17 @@ file each, and nanoGPT's `get_batch` takes 858.
 without the documents or the graph that it was made of, at a few bytes per document and edge; what would be found
 again by parsing or by looking up links is carried.
 
+A row lies in two places: its tokens, and its story, all else that it is, as one run of integers. Reading rows at
+random is waiting for memory; with an array for each field a batch waits three times as long (57 microseconds of
+machine code, and 20 when it reads the same row again and again).
+
 A batch is read by machine code from the mapped arrays into one new block of memory (`batch_at`); no row is made.
-What is ragged (starts, edges) lies back to back with an offset per row. Identities are written once each.
+Identities are written once each.
 """
 
+from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +30,7 @@ import attrs
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8, UInt16, UInt32
 
+from gptlab.graph import NO_EDGE
 from gptlab.graph.link_graph import offsets_of
 from gptlab.storage import StorageError
 from gptlab.storage.jsonfiles import pretty_json, read_json
@@ -33,6 +40,9 @@ from gptlab.types.errors import refusal
 SHARD_TOKENS = 1 << 26
 """Tokens in a shard: 128 MiB of `uint16`, which is what a writer holds in memory."""
 
+HEAD = 5
+"""Numbers of a story before its starts."""
+
 
 @attrs.frozen(kw_only=True)
 class Summary:
@@ -41,8 +51,10 @@ class Summary:
     Attributes:
         rows, seq_len, end_of_text: as in the rows.
         rows_per_shard: rows in every shard but the last.
-        reasons: the keys of the rows' `dropped`, in the order of the columns on disk.
+        reasons: the keys of the rows' `dropped`, in the order in which stories have them.
+        dropped: how many links were dropped for each reason, in all rows.
         tokens: tokens that are no padding.
+        cut: tokens of the rows' documents that are not in them.
         documents, edges: how many, in all rows.
     """
 
@@ -51,21 +63,39 @@ class Summary:
     end_of_text: int
     rows_per_shard: int
     reasons: tuple[str, ...]
+    dropped: tuple[int, ...]
     tokens: int
+    cut: int
     documents: int
     edges: int
+
+    @property
+    def padding(self) -> int:
+        """Tokens that are padding."""
+        return self.rows * self.seq_len - self.tokens
+
+    @property
+    def kept_share(self) -> float | None:
+        """Of the links between documents, of all documents in a row, those that are edges; None: none is."""
+        lost = sum(count for reason, count in zip(self.reasons, self.dropped, strict=True) if reason not in NO_EDGE)
+        return self.edges / (self.edges + lost) if self.edges + lost else None
 
     def __str__(self) -> str:
         """One line for a person.
 
-        >>> counts = {"rows": 2, "tokens": 12, "documents": 3, "edges": 1}
-        >>> print(Summary(seq_len=8, end_of_text=0, rows_per_shard=2, reasons=(), **counts))
-        2 rows of 8 tokens: 75.0 % filled, 1.5 documents and 0.5 edges per row
+        >>> counts = {"rows": 2, "tokens": 12, "cut": 7, "documents": 3, "edges": 1}
+        >>> lost = {"reasons": ("missing", "budget"), "dropped": (5, 3)}
+        >>> print(Summary(seq_len=8, end_of_text=0, rows_per_shard=2, **lost, **counts))
+        2 rows of 8 tokens: 25.0% padding, 7 tokens cut off, 1.5 documents and 0.5 edges (25.0% of links) per row
         """
+        share = self.kept_share
+        links = "" if share is None else f" ({share:.1%} of links)"
+        padding = self.padding / (self.rows * self.seq_len)
         return (
-            f"{self.rows:,} rows of {self.seq_len:,} tokens: {self.tokens / (self.rows * self.seq_len):.1%} filled, "
-            f"{self.documents / self.rows:.1f} documents and {self.edges / self.rows:.1f} edges per row"
-        ).replace("% filled", " % filled")
+            f"{self.rows:,} rows of {self.seq_len:,} tokens: {padding:.1%} padding, "
+            f"{self.cut:,} tokens cut off, {self.documents / self.rows:.1f} documents and "
+            f"{self.edges / self.rows:.1f} edges{links} per row"
+        )
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -74,20 +104,15 @@ class Shard:
 
     Attributes:
         tokens: of the rows, padding included.
-        lengths: tokens before the padding.
-        starts, ids: of all documents; those of row `i` begin at `document_offsets[i]`; an id is a number.
-        edges: of all rows; those of row `i` begin at `edge_offsets[i]`.
-        dropped: one column per reason; -1 where the row does not name it.
+        stories: of all rows; that of row `i` begins at `offsets[i]`. A story is `length`, `cut`, the numbers of
+            documents, edges and reasons, and then `starts`, `edges`, the numbers of `ids`, and what was dropped for
+            each reason, -1 for one that the row does not name.
+        offsets: where each story begins, and the end of the last.
     """
 
     tokens: UInt16[np.ndarray, "rows seq"] | UInt32[np.ndarray, "rows seq"]
-    lengths: Int32[np.ndarray, "rows"]
-    starts: Int32[np.ndarray, "documents"]
-    ids: Int32[np.ndarray, "documents"]
-    document_offsets: Int64[np.ndarray, "offsets"]
-    edges: Int32[np.ndarray, "edges 3"]
-    edge_offsets: Int64[np.ndarray, "offsets"]
-    dropped: Int32[np.ndarray, "rows reasons"]
+    stories: Int32[np.ndarray, "numbers"]
+    offsets: Int64[np.ndarray, "offsets"]
 
 
 _ARRAYS = tuple(field.name for field in attrs.fields(Shard))
@@ -108,7 +133,8 @@ def write_rows(rows: Iterable[PackedSequence], directory: Path, *, shard_tokens:
     reasons: dict[str, int] = {}
     waiting: list[PackedSequence] = []
     first: PackedSequence | None = None
-    counts = {"rows": 0, "tokens": 0, "documents": 0, "edges": 0}
+    dropped: Counter[str] = Counter()
+    counts = {"rows": 0, "tokens": 0, "cut": 0, "documents": 0, "edges": 0}
     per_shard = shards = 0
     for row in rows:
         if first is None:
@@ -117,6 +143,8 @@ def write_rows(rows: Iterable[PackedSequence], directory: Path, *, shard_tokens:
         waiting.append(row)
         counts["rows"] += 1
         counts["tokens"] += row.length
+        counts["cut"] += row.cut
+        dropped.update(row.dropped)
         counts["documents"] += len(row.starts)
         counts["edges"] += len(row.edges)
         if len(waiting) == per_shard:
@@ -138,6 +166,7 @@ def write_rows(rows: Iterable[PackedSequence], directory: Path, *, shard_tokens:
         end_of_text=first.end_of_text,
         rows_per_shard=per_shard,
         reasons=tuple(reasons),
+        dropped=tuple(dropped[reason] for reason in reasons),
         **counts,
     )
     (directory / "summary.json").write_text(pretty_json(attrs.asdict(summary)), encoding="utf-8")
@@ -157,12 +186,13 @@ class PackedShards:
     def open(cls, directory: Path) -> "PackedShards":
         """Map the files of a finished directory."""
         fields = read_json(directory / "summary.json")
-        summary = Summary(**{**fields, "reasons": tuple(fields["reasons"])})
+        summary = Summary(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        )
         return cls(
             summary=summary,
             shards=tuple(
-                Shard(**{name: _load(directory / _file(name, shard)) for name in _ARRAYS})
-                for shard in range(-(-summary.rows // summary.rows_per_shard))
+                _open_shard(directory, first, summary) for first in range(0, summary.rows, summary.rows_per_shard)
             ),
             id_bytes=_load(directory / "id_bytes.npy"),
             id_offsets=_load(directory / "id_offsets.npy"),
@@ -181,21 +211,23 @@ class PackedShards:
             raise IndexError(f"there are {len(self)} packed rows, so there is no row {number}")
         which, place = divmod(number % len(self), self.summary.rows_per_shard)
         shard = self.shards[which]
-        documents = slice(int(shard.document_offsets[place]), int(shard.document_offsets[place + 1]))
-        edges = slice(int(shard.edge_offsets[place]), int(shard.edge_offsets[place + 1]))
+        story = shard.stories[shard.offsets[place] : shard.offsets[place + 1]]
+        length, cut, documents, edges, reasons = story[:HEAD].tolist()
+        starts, triples, ids, dropped = np.split(story[HEAD:], np.cumsum([documents, 3 * edges, documents]))
         return PackedSequence(
             tokens=np.array(shard.tokens[place]),
-            starts=np.array(shard.starts[documents]),
-            ids=tuple(self._id(number) for number in shard.ids[documents].tolist()),
-            edges=np.array(shard.edges[edges]),
-            length=int(shard.lengths[place]),
+            starts=np.array(starts),
+            ids=tuple(self._id(number) for number in ids.tolist()),
+            edges=np.array(triples).reshape(-1, 3),
+            length=length,
             end_of_text=self.summary.end_of_text,
-            # Reasons that appeared after this shard was written are not in its columns.
+            # Reasons that appeared after this story was written are not in it.
             dropped={
                 reason: count
-                for reason, count in zip(self.summary.reasons, shard.dropped[place].tolist(), strict=False)
+                for reason, count in zip(self.summary.reasons[:reasons], dropped.tolist(), strict=True)
                 if count >= 0
             },
+            cut=cut,
         )
 
     def batch_at(self, numbers: Int64[np.ndarray, "batch"]) -> Batch:
@@ -207,28 +239,31 @@ class PackedShards:
         Raises:
             IndexError: a number is not from 0 to the number of rows less one, or there is none.
         """
-        from gptlab.packing.packed_shards_compiled import (  # noqa: PLC0415 - numba is slow to import
-            are_below,
-            fill_batch,
-            most_edges,
-        )
-
-        if not are_below(len(self), numbers):
+        width, _ = self._machine.most_edges(self._places, numbers)
+        if width < 0:
             raise IndexError(f"there are {len(self)} packed rows, and not all of {numbers.tolist()} are among them")
-        slots, places = {0: np.arange(len(numbers))}, numbers
-        if len(self.shards) > 1:
-            which, places = np.divmod(numbers, self.summary.rows_per_shard)
-            slots = {shard: np.flatnonzero(which == shard) for shard in sorted(set(which.tolist()))}
-        width = max(most_edges(self.shards[shard].edge_offsets, places[at]) for shard, at in slots.items())
         block = np.empty((4, len(numbers), self.summary.seq_len), np.int32)
         edges = np.empty((len(numbers), width, 3), np.int32)
-        for shard, at in slots.items():
-            held = self.shards[shard]
-            fill_batch(
-                held.tokens, held.lengths, held.starts, held.document_offsets, held.edges, held.edge_offsets,
-                places[at], at, block, edges,
-            )  # fmt: skip
+        self._machine.fill_batch(self._places, numbers, block, edges)
         return Batch(tokens=block[0], targets=block[1], documents=block[2], positions=block[3], edges=edges)
+
+    @cached_property
+    def _machine(self) -> Any:
+        from gptlab.packing import packed_shards_compiled  # noqa: PLC0415 - numba is slow to import
+
+        return packed_shards_compiled
+
+    @cached_property
+    def _places(self) -> Any:
+        """Where the arrays of the shards lie in memory, as machine code takes them; they stay, for `shards` does."""
+        arrays = [(shard.tokens, shard.stories, shard.offsets) for shard in self.shards]
+        return self._machine.Places(
+            np.array([[array.ctypes.data for array in each] for each in arrays], np.int64),
+            np.empty(0, self.shards[0].tokens.dtype),
+            self.summary.rows,
+            self.summary.rows_per_shard,
+            self.summary.seq_len,
+        )
 
     def _id(self, number: int) -> DocumentId:
         data = self.id_bytes[self.id_offsets[number] : self.id_offsets[number + 1]].tobytes()
@@ -247,20 +282,24 @@ def _write_shard(
             numbers.setdefault(id, len(numbers))
         for reason in row.dropped:
             reasons.setdefault(reason, len(reasons))
+    stories = [_story(row, numbers, reasons) for row in rows]
     arrays = Shard(
         tokens=np.stack([row.tokens for row in rows]),
-        lengths=np.array([row.length for row in rows], np.int32),
-        starts=np.concatenate([row.starts for row in rows]),
-        ids=np.array([numbers[id] for row in rows for id in row.ids], np.int32),
-        document_offsets=offsets_of(np.array([len(row.starts) for row in rows], np.int64)),
-        edges=np.concatenate([row.edges for row in rows]),
-        edge_offsets=offsets_of(np.array([len(row.edges) for row in rows], np.int64)),
-        dropped=np.array([[row.dropped.get(reason, -1) for reason in reasons] for row in rows], np.int32).reshape(
-            len(rows), len(reasons)
-        ),
+        stories=np.concatenate(stories),
+        offsets=offsets_of(np.array([len(story) for story in stories], np.int64)),
     )
     for name in _ARRAYS:
         np.save(directory / _file(name, shard), getattr(arrays, name), allow_pickle=False)
+
+
+def _story(
+    row: PackedSequence, numbers: dict[DocumentId, int], reasons: dict[str, int]
+) -> Int32[np.ndarray, "story"]:
+    """All of a row but its tokens, as `Shard` says."""
+    ids = [numbers[id] for id in row.ids]
+    dropped = [row.dropped.get(reason, -1) for reason in reasons]
+    head = [row.length, row.cut, len(ids), len(row.edges), len(dropped)]
+    return np.concatenate([head, row.starts, row.edges.reshape(-1), ids, dropped]).astype(np.int32)
 
 
 def _write_ids(directory: Path, ids: list[DocumentId]) -> None:
@@ -271,6 +310,22 @@ def _write_ids(directory: Path, ids: list[DocumentId]) -> None:
 
 def _file(name: str, shard: int) -> str:
     return f"{name}-{shard:05d}.npy"
+
+
+def _open_shard(directory: Path, first: int, summary: Summary) -> Shard:
+    """The shard that begins with row `first`; its arrays are what machine code may take them for."""
+    number, rows = first // summary.rows_per_shard, min(summary.rows_per_shard, summary.rows - first)
+    shard = Shard(**{name: _load(directory / _file(name, number)) for name in _ARRAYS})
+    found = (shard.tokens.shape, len(shard.offsets), int(shard.offsets[-1]))
+    wanted = ((rows, summary.seq_len), rows + 1, len(shard.stories))
+    if found != wanted or not shard.tokens.flags.c_contiguous:
+        raise StorageError(
+            directory / _file("tokens", number),
+            got="tokens of shape {}, {} offsets that end with {}".format(*found),
+            wanted="{}, {} and {}, row by row".format(*wanted),
+            do="Remove the directory; it is made again.",
+        )
+    return shard
 
 
 def _load(path: Path) -> Any:

@@ -1,76 +1,111 @@
-"""Rows of a shard to rows of a batch, by machine code: what `collate.stack` says of them.
+"""Rows of shards to rows of a batch, by machine code: what `collate.stack` says of them.
 
 Every loop is over consecutive places and without a condition, so the compiler makes vectors of it. That is possible
 because documents are known by where they start, and not only by their end-of-text.
+
+Rows at random are a wait for memory each. So the beginning of every row and story of a batch is read once before
+anything is written (`most_edges`): the waits then overlap. And arrays are given by where they lie, so that one call
+reads from any number of shards.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 
 from gptlab.graph.compiled import compiled
 
+LENGTH, _, DOCUMENTS, EDGES, _, HEAD = range(6)
+TOKENS, STORIES, OFFSETS = range(3)
+
+
+class Places(NamedTuple):
+    """Where the shards of a store lie.
+
+    Attributes:
+        shards: the addresses of the tokens, stories and offsets of each; whoever holds this holds the arrays.
+        none: no tokens, of the dtype that they have.
+        rows, rows_per_shard, seq_len: as in `Summary`.
+    """
+
+    shards: Any
+    none: Any
+    rows: int
+    rows_per_shard: int
+    seq_len: int
+
+
+def _to_pointer(typing_context: Any, address: Any) -> Any:
+    """An address as a pointer, from which `carray` makes an array: what numba has no function for."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), generate
+
+
+_pointer: Any = intrinsic(_to_pointer)
+
 
 @compiled
-def are_below(size: int, numbers: Any) -> bool:
-    """Whether there are numbers, and all of them are from 0 to `size - 1`."""
+def _row(places: Places, number: int) -> Any:
+    """The tokens and the story of a row, where they lie."""
+    shard, row = number // places.rows_per_shard, number % places.rows_per_shard
+    tokens = carray(_pointer(places.shards[shard, TOKENS]), (row + 1, places.seq_len), places.none.dtype)
+    offsets = carray(_pointer(places.shards[shard, OFFSETS]), row + 2, np.int64)
+    stories = carray(_pointer(places.shards[shard, STORIES]), offsets[row + 1], np.int32)
+    return tokens[row], stories[offsets[row] :]
+
+
+@compiled
+def most_edges(places: Places, numbers: Any) -> tuple[Any, Any]:
+    """The greatest number of edges among some rows, -1 where there is no row or one of them is not there.
+
+    The second number means nothing: a compiler would leave out what is read and comes to nothing.
+    """
+    most, touched = np.int64(-1), np.int64(0)
     for number in numbers:
-        if number < 0 or number >= size:
-            return False
-    return len(numbers) > 0
+        if number < 0 or number >= places.rows:
+            return np.int64(-1), touched
+    for number in numbers:
+        tokens, story = _row(places, number)
+        touched += tokens[0]
+        most = max(most, np.int64(story[EDGES]))
+    return most, touched
 
 
 @compiled
-def most_edges(edge_offsets: Any, places: Any) -> int:
-    """The greatest number of edges among some rows of a shard."""
-    most = 0
-    for place in places:
-        most = max(most, edge_offsets[place + 1] - edge_offsets[place])
-    return most
-
-
-@compiled
-def fill_batch(  # noqa: PLR0917 - arrays that the caller has one by one
-    tokens: Any,
-    lengths: Any,
-    starts: Any,
-    document_offsets: Any,
-    edges: Any,
-    edge_offsets: Any,
-    places: Any,
-    slots: Any,
-    block: Any,
-    padded: Any,
-) -> None:
-    """Fill some rows of a batch from one shard.
+def fill_batch(places: Places, numbers: Any, block: Any, padded: Any) -> None:
+    """Fill a batch with rows.
 
     Args:
-        tokens, lengths, starts, document_offsets, edges, edge_offsets: as in `Shard`.
-        places: which rows of the shard.
-        slots: which rows of the batch they become.
+        places: of the shards.
+        numbers: of the rows, each of which is there.
         block: tokens, targets, documents and positions of the batch, one behind the other.
         padded: edges of the batch.
     """
-    seq_len = tokens.shape[1]
-    for index in range(len(places)):
-        row, slot = places[index], slots[index]
-        source, length = tokens[row], lengths[row]
+    seq_len = block.shape[2]
+    for slot in range(len(numbers)):
+        source, story = _row(places, numbers[slot])
+        length = story[LENGTH]
         copied, targets, documents, positions = block[0, slot], block[1, slot], block[2, slot], block[3, slot]
         for place in range(seq_len):
             copied[place] = source[place]
         for place in range(seq_len - 1):
-            targets[place] = source[place + 1]
+            targets[place] = copied[place + 1]
         for place in range(seq_len):
             positions[place] = place
-        first, last = document_offsets[row], document_offsets[row + 1]
-        for number in range(last - first):
-            begin = starts[first + number]
-            end = starts[first + number + 1] if first + number + 1 < last else length
-            documents[begin:end] = number
+        starts, edges = story[HEAD : HEAD + story[DOCUMENTS]], story[HEAD + story[DOCUMENTS] :]
+        for number in range(len(starts)):
+            end = starts[number + 1] if number + 1 < len(starts) else length
+            documents[starts[number] : end] = number
             targets[end - 1] = -1  # of what comes after a document it knows nothing
         targets[length - 1 :] = -1
         positions[length:] = -1
         documents[length:] = -1
-        count = edge_offsets[row + 1] - edge_offsets[row]
-        for edge in range(count):
+        for edge in range(story[EDGES]):
             for column in range(3):
-                padded[slot, edge, column] = edges[edge_offsets[row] + edge, column]
-        padded[slot, count:] = -1
+                padded[slot, edge, column] = edges[3 * edge + column]
+        padded[slot, story[EDGES] :] = -1

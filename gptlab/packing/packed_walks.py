@@ -2,8 +2,8 @@
 
 The rows are those of the stages, bit for bit, which property tests hold it to; what is between the stages is left
 out. A walk is a list of numbers here and never a record. Where `Collate` comes next, a pipeline asks for batches
-(`batch_of`), and tokens are copied once, from where they lie to where a batch has them. Row `k` is found by its number
-alone, so reading may begin anywhere.
+(`batch_of`), and tokens are copied once, from where they lie to where a batch has them. Row `k` is found by its
+number alone, so reading may begin anywhere.
 
 A policy of the user's own, or a score, runs in Python as in the stages; all else is the same.
 """

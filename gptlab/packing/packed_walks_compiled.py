@@ -7,6 +7,7 @@ import numpy as np
 from gptlab.graph.compiled import compiled
 
 CUT, NO_ROOM = range(2)
+CUT_LAST, PAD_REST, FIT_REST = range(3)
 
 
 class Placed(NamedTuple):
@@ -20,6 +21,7 @@ class Placed(NamedTuple):
         edges: (linker, target, position in the row), row by row.
         edge_offsets: where the edges of each row begin.
         tokens: per row, tokens before the padding.
+        cut: per row, tokens of its documents that are not in it.
         lost: per row, edges that are cut off, and edges to documents without room.
     """
 
@@ -30,26 +32,52 @@ class Placed(NamedTuple):
     edges: Any
     edge_offsets: Any
     tokens: Any
+    cut: Any
     lost: Any
 
 
 @compiled
-def first_too_long(found: Any, offsets: Any, token_offsets: Any, seq_len: int) -> Any:
-    """Per walk the document with which the row is exceeded, the only one that may be cut; or -1."""
-    longs = np.full(len(offsets) - 1, -1, np.int64)
+def first_too_long(sizes: Any, offsets: Any, seq_len: int) -> Any:
+    """Of each walk that exceeds its row, the place of the document with which it does: the only one that is cut."""
+    longs, count = np.empty(len(offsets) - 1, np.int64), 0
     for row in range(len(longs)):
         room = seq_len
         for place in range(offsets[row], offsets[row + 1]):
-            room -= token_offsets[found[place] + 1] - token_offsets[found[place]]
+            room -= sizes[place]
             if room < 0:
-                longs[row] = found[place]
+                longs[count] = place
+                count += 1
                 break
-    return longs
+    return longs[:count]
+
+
+@compiled
+def keep(rule: int, sizes: Any, least: Any, seq_len: int, kept: Any) -> int:
+    """What the `kept` of a policy of `excess` gives for one walk; returns the room that is left."""
+    room = seq_len
+    kept[: len(sizes)] = 0
+    for visit in range(len(sizes)):
+        if sizes[visit] > room and visit > 0 and (rule != CUT_LAST or room < least[visit]):
+            break
+        kept[visit] = min(sizes[visit], room)
+        room -= kept[visit]
+        if room == 0:
+            break
+    while rule == FIT_REST:
+        best = -1
+        for visit in range(len(sizes)):
+            if kept[visit] == 0 and 0 < sizes[visit] <= room and (best < 0 or sizes[visit] > sizes[best]):
+                best = visit
+        if best < 0:
+            break
+        kept[best] = sizes[best]
+        room -= kept[best]
+    return room
 
 
 @compiled
 def place_rows(  # noqa: PLR0917 - arrays that the caller has one by one
-    found: Any, offsets: Any, order: Any, token_offsets: Any, seq_len: int, least: Any
+    found: Any, offsets: Any, order: Any, token_offsets: Any, seq_len: int, rule: int, sizes: Any, least: Any
 ) -> Placed:
     """What `Pack.row` decides.
 
@@ -58,13 +86,15 @@ def place_rows(  # noqa: PLR0917 - arrays that the caller has one by one
         order: of the walks, as `order_walks` gives it.
         token_offsets: as in `Documents`.
         seq_len: tokens in a row.
-        least: per walk, the room without which the document that exceeds the row is left out.
+        rule: the policy, one of `CUT_LAST`, `PAD_REST` and `FIT_REST`.
+        sizes, least: as in `Excess.kept`, of all walks; `least` only where it is asked for.
     """
     rows = len(offsets) - 1
     placed = Placed(
         np.empty(len(found), np.int32), np.empty(len(found), np.int32), np.empty(len(found), np.int32),
         np.zeros(rows + 1, np.int64), np.empty((order.edge_offsets[rows], 3), np.int32),
-        np.zeros(rows + 1, np.int64), np.zeros(rows, np.int32), np.zeros((rows, 2), np.int64),
+        np.zeros(rows + 1, np.int64), np.zeros(rows, np.int32), np.zeros(rows, np.int32),
+        np.zeros((rows, 2), np.int64),
     )  # fmt: skip
     most = 1
     for row in range(rows):
@@ -72,25 +102,20 @@ def place_rows(  # noqa: PLR0917 - arrays that the caller has one by one
     kept, start, number = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
     end = edges = 0
     for row in range(rows):
-        first, size, room = offsets[row], offsets[row + 1] - offsets[row], seq_len
-        kept[:size] = 0
-        for visit in range(size):
-            document = found[first + visit]
-            whole = token_offsets[document + 1] - token_offsets[document]
-            if room == 0 or (whole > room and visit > 0 and room < least[row]):
-                break
-            kept[visit] = min(whole, room)
-            room -= kept[visit]
-        placed.tokens[row] = seq_len - room
+        first, last = offsets[row], offsets[row + 1]
+        size = last - first
+        placed.tokens[row] = seq_len - keep(rule, sizes[first:last], least[first:last], seq_len, kept)
         at = count = 0
         for place in range(size):
             visit = order.visits[first + place]
             start[place], number[place] = at, count
             if kept[visit] > 0:
-                placed.documents[end + count] = found[first + visit]
+                document = found[first + visit]
+                placed.documents[end + count] = document
                 placed.starts[end + count], placed.lengths[end + count] = at, kept[visit]
                 at += kept[visit]
                 count += 1
+                placed.cut[row] += token_offsets[document + 1] - token_offsets[document] - kept[visit]
         for edge in range(order.edge_offsets[row], order.edge_offsets[row + 1]):
             linker, target, position = order.edges[edge, 0], order.edges[edge, 1], order.edges[edge, 2]
             if position >= kept[order.visits[first + linker]] - 1:  # the last token is end-of-text

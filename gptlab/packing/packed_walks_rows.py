@@ -13,10 +13,14 @@ from gptlab.graph.compiled_order import CYCLE, OUTSIDE, order_walks
 from gptlab.graph.compiled_routes import rule_of
 from gptlab.graph.traverse import LINK_DROPS
 from gptlab.packing.collate import stack
-from gptlab.packing.pack import PACK_DROPS, Pack
+from gptlab.packing.excess import CutLast, FitRest, PadRest, Sizes
+from gptlab.packing.pack import CUT_TOKENS, LEFT_OUT, PACK_DROPS, Pack
 from gptlab.packing.packed_walks_compiled import (
     CUT,
+    CUT_LAST,
+    FIT_REST,
     NO_ROOM,
+    PAD_REST,
     Placed,
     collate_rows,
     copy_tokens,
@@ -28,7 +32,8 @@ from gptlab.pipeline.observe import drop
 from gptlab.types import Batch, PackedSequence
 
 _REASONS = (*NO_EDGE, "cycle", "budget", "cut", "no room")
-_TOLD = {**LINK_DROPS, **PACK_DROPS, "left out": "document without room in the row"}
+_TOLD = {**LINK_DROPS, **PACK_DROPS}
+_RULES: dict[type, int] = {CutLast: CUT_LAST, PadRest: PAD_REST, FitRest: FIT_REST}
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -38,7 +43,7 @@ class RowMaker:
     Attributes:
         documents, pack: what rows are made of, and how.
         routes: the walks.
-        is_compiled: whether machine code is used: for policies and ways of packing that are built in.
+        is_compiled: whether machine code is used: for policies that are built in.
         visit: room to work in.
         lock: held by the thread that works.
     """
@@ -53,8 +58,7 @@ class RowMaker:
     @classmethod
     def of(cls, documents: Documents, routes: Routes, pack: Pack) -> "RowMaker":
         """One for these walks."""
-        cuts_last = pack == Pack(pack.seq_len, min_document=pack.min_document)
-        is_compiled = cuts_last and rule_of(routes.tour.policy) is not None
+        is_compiled = type(pack.excess) in _RULES and rule_of(routes.tour.policy) is not None
         return cls(documents, routes, pack, is_compiled, np.zeros(len(documents), np.int32))
 
     def rows(self, first: int, last: int) -> list[PackedSequence]:
@@ -68,7 +72,8 @@ class RowMaker:
         names = [ids[number] for number in placed.documents[: placed.offsets[-1]].tolist()]
         offsets, edge_offsets = placed.offsets.tolist(), placed.edge_offsets.tolist()
         rows = []
-        for row, (length, lost) in enumerate(zip(placed.tokens.tolist(), counts.tolist(), strict=True)):
+        by_row = zip(placed.tokens.tolist(), placed.cut.tolist(), counts.tolist(), strict=True)
+        for row, (length, cut, lost) in enumerate(by_row):
             begin, end = offsets[row], offsets[row + 1]
             rows.append(
                 PackedSequence(
@@ -79,6 +84,7 @@ class RowMaker:
                     length=length,
                     end_of_text=end_of_text,
                     dropped={reason: count for reason, count in zip(_REASONS, lost, strict=True) if count},
+                    cut=cut,
                 )
             )
         return rows
@@ -103,24 +109,38 @@ class RowMaker:
         out_offsets, targets, positions = map(plain, (graph.out_offsets, graph.out_targets, graph.out_positions))
         order = order_walks(found, offsets, out_offsets, targets, positions, self.visit)
         token_offsets = plain(graph.token_offsets)
-        too_long = first_too_long(found, offsets, token_offsets, seq_len)
-        least = np.array([self._least(document) for document in too_long.tolist()], np.int64)
-        placed = place_rows(found, offsets, order, token_offsets, seq_len, least)
+        rule = _RULES[type(self.pack.excess)]
+        sizes, least = self._sizes(found, offsets, token_offsets)
+        placed = place_rows(found, offsets, order, token_offsets, seq_len, rule, sizes, least)
         no_edge = np.add.reduceat(self.documents.no_edge[found], offsets[:-1], axis=0)
         lost = (order.lost[:, CYCLE], order.lost[:, OUTSIDE], placed.lost[:, CUT], placed.lost[:, NO_ROOM])
         counts = np.column_stack([no_edge, *lost]).astype(np.int64)
-        self._tell(counts, len(found) - int(placed.offsets[-1]), int(found[-1]))
+        totals = {_TOLD[reason]: count for reason, count in zip(_REASONS, counts.sum(axis=0).tolist(), strict=True)}
+        totals |= {CUT_TOKENS: int(placed.cut.sum()), LEFT_OUT: len(found) - int(placed.offsets[-1])}
+        example = self.documents.ids[int(found[-1])]
+        for told, count in totals.items():
+            drop(told, count=count, example=example)
         return placed, counts
 
-    def _tell(self, counts: Int64[np.ndarray, "rows reasons"], left_out: int, document: int) -> None:
-        totals = dict(zip(_REASONS, counts.sum(axis=0).tolist(), strict=True)) | {"left out": left_out}
-        example = self.documents.ids[document]
-        for reason, count in totals.items():
-            drop(_TOLD[reason], count=count, example=example)
+    def _sizes(
+        self, found: Int32[np.ndarray, "documents"], offsets: Int64[np.ndarray, "offsets"], token_offsets: np.ndarray
+    ) -> tuple[Sizes, Sizes]:
+        """What `Excess.kept` is given, walk by walk; titles are read only of documents that may be cut."""
+        whole = token_offsets[found + 1] - token_offsets[found]
+        least = np.zeros(len(found), np.int64)
 
-    def _least(self, document: int) -> int:
-        """The room without which a document is not worth cutting."""
-        return self.pack.least(self.documents.titles[document]) if document >= 0 else 0
+        def ask(places: np.ndarray) -> None:
+            least[places] = [self.pack.least(self.documents.titles[number]) for number in found[places].tolist()]
+
+        sizes = np.minimum(whole, self.pack.max_document or whole)
+        if self.pack.max_document is not None:
+            is_capped = sizes < whole
+            is_capped[offsets[:-1]] = False
+            ask(np.flatnonzero(is_capped))
+            sizes[is_capped & (sizes < least)] = 0
+        if type(self.pack.excess) is CutLast:
+            ask(first_too_long(sizes, offsets, self.pack.seq_len))
+        return sizes, least
 
     def _tokens(self, placed: Placed, dtype: np.dtype[Any]) -> np.ndarray:
         tokens = np.full((len(placed.tokens), self.pack.seq_len), self._end_of_text(), dtype)

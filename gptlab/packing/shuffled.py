@@ -102,17 +102,19 @@ class Shuffled:
         numbers = self._numbers(first, last)
         if not len(numbers):
             return None
-        if isinstance(self.rows, BatchesByNumber):
-            return self.rows.batch_at(numbers)
+        if self._by_number is not None:
+            return self._by_number.batch_at(numbers)
         return stack([self.rows[number] for number in numbers.tolist()])
 
     def _numbers(self, first: int, last: int) -> Int64[np.ndarray, "items"]:
         """Which rows the items `first` to `last - 1` of this rank are."""
         size = self._size()
+        epoch, begin = divmod(first * self.world + self.rank, size)
+        end = begin + (last - first - 1) * self.world
+        if first < last and end < size and (self.epochs is None or epoch < self.epochs):  # as nearly always
+            return self._order(size, epoch)[begin : end + 1 : self.world].copy()
         at = np.arange(first, last, dtype=np.int64) * self.world + self.rank
         epochs, places = np.divmod(at if self.epochs is None else at[at < self.epochs * size], size)
-        if len(epochs) and epochs[0] == epochs[-1]:
-            return self._order(size, int(epochs[0]))[places]
         numbers = np.empty(len(places), np.int64)
         for epoch in np.unique(epochs).tolist():
             is_in = epochs == epoch
@@ -127,6 +129,11 @@ class Shuffled:
                 self._orders.popitem()
             self._orders[key] = seeded_permutation(size, self.seed, epoch)
         return self._orders[key]
+
+    @cached_property
+    def _by_number(self) -> BatchesByNumber | None:
+        """The rows, where a batch of them can be read at once; to ask a Protocol takes longer than all else here."""
+        return self.rows if isinstance(self.rows, BatchesByNumber) else None
 
     @cached_property
     def _orders(self) -> dict[tuple[int, int], Int64[np.ndarray, "rows"]]:

@@ -86,6 +86,11 @@ class SourcePipeline(Generic[T_co]):
     def _chain(self) -> Chain:
         return check_chain(self.parts)
 
+    @functools.cached_property
+    def _read_parts(self) -> tuple[Any, ...]:
+        """The parts as they are read: joined once, for what joins them may count walks and open stores."""
+        return _joined(self.parts)
+
     def get_data_generator(self, start: int = 0) -> Iterator[T_co]:
         """A fresh iterator from item `start` on.
 
@@ -97,7 +102,7 @@ class SourcePipeline(Generic[T_co]):
             start: index of the first item to yield.
         """
         mode = effective(self.checks)
-        parts = self.parts if mode == "all" else _joined(self.parts)
+        parts = self.parts if mode == "all" else self._read_parts
         joined = len(self.parts) - len(parts)
         skip_at, skip = _seek(parts, start)
         source = parts[0]

@@ -95,7 +95,8 @@ class PackedSequence:
             completes the link; target < linker. Sorted.
         length: tokens before the padding.
         end_of_text: the token that closes every document, so that document numbers follow from `tokens` alone.
-        dropped: what the row could not hold, counted by reason.
+        dropped: links that the row could not hold, counted by reason.
+        cut: tokens of its documents that are not in the row.
     """
 
     tokens: UInt16[np.ndarray, "seq"] | UInt32[np.ndarray, "seq"] = attrs.field(eq=_array)
@@ -105,6 +106,7 @@ class PackedSequence:
     length: int
     end_of_text: int
     dropped: Mapping[str, int]
+    cut: int = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -60,6 +60,31 @@ def test_a_row_is_let_go_when_the_window_needs_its_place():
     assert [row.ids for row in rows] == [("D2",), ("D0",), ("D3",)]
 
 
+def test_a_document_that_is_a_row_by_itself_goes_out_at_once_and_none_makes_room_for_it():
+    rows = BestFit(10, window=1)(iter(documents([6, 20, 3])))
+    assert [row.ids for row in rows] == [("D1",), ("D1",), ("D0", "D2")]
+
+
+@given(st.lists(st.integers(1, 6), max_size=7), st.integers(2, 6), st.integers(1, 3))
+def test_no_row_waits_once_it_is_settled(lengths, seq_len, window):
+    """Whatever row has not come out could be another still, or another row come first."""
+    some, read = documents(lengths), []
+
+    def reading(some):
+        for each in some:
+            read.append(each.id)
+            yield each
+
+    outputs = [(row, len(read)) for row in BestFit(seq_len, window=window)(reading(some))]
+    last = document("Last", [1] * (seq_len - 1))
+    for number, (row, reads) in enumerate(outputs):
+        others = [
+            list(BestFit(seq_len, window=window)(iter([*some[: reads - 1], *more])))
+            for more in ([], [last] * len(outputs))
+        ]
+        assert any(len(other) <= number or other[number] != row for other in others)
+
+
 def test_documents_of_two_tokenizers_are_refused():
     one, other = document("A", [1, 2]), document("B", [3])
     other.tokens[-1] = 5

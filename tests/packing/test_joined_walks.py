@@ -51,6 +51,16 @@ def test_only_stored_documents_and_many_of_them_are_joined(stored, monkeypatch):
     assert Pack(64).joined(Walks(stored, attrs.evolve(traverse, roots=Split("held_out", 0.5)))) is None
 
 
+def test_a_pipeline_joins_its_parts_once(stored, monkeypatch):
+    made, joined = [], Pack.joined
+    monkeypatch.setattr(Pack, "joined", lambda pack, source: made.append(source) or joined(pack, source))
+    monkeypatch.setattr(pack, "MANY_WALKS", 0)
+    chain = pipeline(stored, TRAVERSALS[0], Pack(700), checks="off")
+    assert [next(chain.get_data_generator(start)).length for start in (0, 5, 0)] == [700] * 3
+    assert len(made) == 1
+    assert chain == pipeline(stored, TRAVERSALS[0], Pack(700))
+
+
 def test_no_table_of_all_documents_is_made(stored, monkeypatch):
     def refuse(*_):
         raise AssertionError("all documents were read into memory")

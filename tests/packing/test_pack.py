@@ -10,13 +10,60 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlab.graph import BreadthFirst, DocumentTable, TraverseLinks, walk_of
-from gptlab.packing import Collate, Concatenate, Pack, unpack
+from gptlab.packing import Collate, Concatenate, CutLast, Excess, FitRest, Pack, PadRest, unpack
 from gptlab.pipeline import Drops, watching
 
-packs = st.builds(Pack, st.integers(2, 60), min_document=st.integers(0, 6))
+cutting = st.builds(Pack, st.integers(2, 60), min_document=st.integers(0, 6))
+packs = st.builds(
+    Pack,
+    st.integers(2, 60),
+    excess=st.sampled_from([CutLast(), PadRest(), FitRest()]),
+    min_document=st.integers(0, 6),
+    max_document=st.none() | st.integers(2, 30),
+)
 
 
 @given(walks(), packs)
+def test_whatever_the_policy_a_row_is_of_the_walk_in_its_order_root_and_all_and_its_losses_are_counted(walk, pack):
+    row = pack.row(walk)
+    assert len(row.tokens) == pack.seq_len
+    assert set(row.tokens[row.length :].tolist()) <= {END}
+    places = {each.id: place for place, each in enumerate(walk.documents)}
+    kept = [places[id] for id in row.ids]
+    assert kept == sorted(kept)
+    assert int(walk.visited.argmin()) in kept
+    cut = 0
+    for place, piece in zip(kept, unpack(row), strict=True):
+        document = walk.documents[place]
+        assert piece[-1] == END
+        assert np.array_equal(piece[:-1], document.tokens[: len(piece) - 1])
+        assert len(piece) <= (pack.max_document or pack.seq_len)
+        cut += len(document.tokens) - len(piece)
+        is_root = walk.visited[place] == 0
+        assert is_root or len(piece) == len(document.tokens) or len(piece) >= pack.least(document.title)
+    assert row.cut == cut
+    with watching(Drops()) as drops:
+        assert list(pack(iter([walk]))) == [row]
+    assert drops.counts["token of a document that is cut"] == cut
+    assert drops.counts["document without room in the row"] == len(walk.documents) - len(kept)
+
+
+@given(walks(), st.integers(2, 60), st.none() | st.integers(2, 30))
+def test_no_document_is_cut_for_want_of_room_where_the_rest_is_padded_or_fitted(walk, seq_len, cap):
+    padded, fitted = (Pack(seq_len, excess=excess, max_document=cap) for excess in (PadRest(), FitRest()))
+    lengths = {each.id: min(len(each.tokens), cap or len(each.tokens)) for each in walk.documents}
+    root = walk.documents[int(walk.visited.argmin())]
+    row, fuller = padded.row(walk), fitted.row(walk)
+    for each in (row, fuller):
+        for id, piece in zip(each.ids, unpack(each), strict=True):
+            assert len(piece) == lengths[id] or (id == root.id and len(piece) == seq_len)
+    assert set(row.ids) <= set(fuller.ids)
+    for each in walk.documents:  # none is left that would fit
+        stays_out = each.id != root.id and lengths[each.id] < min(len(each.tokens), padded.least(each.title))
+        assert each.id in fuller.ids or stays_out or lengths[each.id] > seq_len - fuller.length
+
+
+@given(walks(), cutting)
 def test_a_row_is_the_walk_in_its_order_with_at_most_one_document_cut(walk, pack):
     row = pack.row(walk)
     assert len(row.tokens) == pack.seq_len
@@ -123,6 +170,67 @@ def test_a_piece_that_would_be_its_title_and_little_more_is_left_out_and_counted
     assert row.edges.tolist() == [[1, 0, 5]]
     assert row.dropped == {"no room": 2}
     assert drops.counts == {"link to a document without room in the row": 2, "document without room in the row": 1}
+
+
+def test_each_policy_loses_something_else():
+    walk = a_walk()  # of 5, 4 and 5 tokens, in the order reached
+    for excess in (CutLast(), PadRest()):
+        row = Pack(13, excess=excess, min_document=0).row(walk)
+        assert (row.ids, row.length, row.cut) == (("Near", "Root"), 9, 0)  # four tokens of Far are hardly its title
+    far_first = a_walk([0, 2, 1])
+    for excess, ids, length in ((PadRest(), ("Root",), 5), (FitRest(), ("Near", "Root"), 9)):
+        row = Pack(9, excess=excess).row(far_first)
+        assert (row.ids, row.length, row.cut) == (ids, length, 0)
+    capped = Pack(16, min_document=0, max_document=4).row(walk)  # of Far hardly more than its title would be left
+    assert [(id, len(piece)) for id, piece in zip(capped.ids, unpack(capped), strict=True)] == [
+        ("Near", 4),
+        ("Root", 4),
+    ]
+    assert (capped.cut, dict(capped.dropped)) == (1, {"cut": 1, "no room": 1})
+
+
+@attrs.frozen
+class RootOnly:
+    """A policy of the user's own."""
+
+    more: int = 0
+
+    def kept(self, sizes, least, seq_len):
+        return np.minimum(sizes, seq_len) * (np.arange(len(sizes)) == 0) + self.more
+
+
+def test_a_policy_of_the_users_own_is_asked_and_watched():
+    assert isinstance(RootOnly(), Excess)
+    assert Pack(16, excess=RootOnly()).row(a_walk()).ids == ("Root",)
+    with pytest.raises(ValueError) as error:
+        Pack(16, excess=RootOnly(more=1)).row(a_walk())
+    assert str(error.value) == (
+        "RootOnly.kept, in the walk from 'Root'\n"
+        "  got     [6, 1, 1] of [5, 4, 5] tokens, for a row of 16\n"
+        "  wanted  some of the first, of each no more than it has, and together no more than the row holds\n"
+        "  Return an array as long as the documents, 0 for those that are left out."
+    )
+    for wrong in (lambda sizes: sizes[:1], lambda sizes: sizes, lambda sizes: sizes * 0, lambda sizes: -sizes):
+        with pytest.raises(ValueError, match=r"Asked\.kept, in the walk from 'Root'"):
+            Pack(9, excess=Asked(wrong)).row(a_walk())
+
+
+@attrs.frozen
+class Asked:
+    """A policy that is wrong in a way of the test's."""
+
+    wrong: object
+
+    def kept(self, sizes, least, seq_len):
+        return self.wrong(sizes)
+
+
+def test_what_is_no_policy_is_refused():
+    with pytest.raises(ValueError) as error:
+        Pack(9, excess="cut")
+    assert str(error.value) == "Pack.excess\n  got     'cut'\n  wanted  an Excess\n  Try CutLast() or FitRest()."
+    with pytest.raises(ValueError, match=r"Pack.max_document\n  got     1\n  wanted  a whole number of at least 2"):
+        Pack(9, max_document=1)
 
 
 def test_the_links_of_a_document_left_out_are_counted():

@@ -1,6 +1,7 @@
 """Rows on disk: what was written is read, made once, found again with the same story, and shuffled from anywhere."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -73,6 +74,54 @@ def test_rows_are_made_once_and_found_again_with_the_same_drops(tmp_path):
     assert first.counts["document that is no good"] == 3
     links = sum(first.counts[told] for told in first.counts if "link" in told)
     assert links == sum(sum(row.dropped.values()) for row in expected) > 0
+
+
+@attrs.frozen
+class KeptCorpus(Corpus):
+    """Documents that something keeps, and that can say what was dropped when they were made."""
+
+    def tell_found(self) -> None:
+        drop("document that was no good before", example="Bad")
+
+
+def test_a_part_that_is_kept_by_itself_tells_its_drops_when_the_rows_are_found(tmp_path):
+    counts = []
+    for _ in range(2):
+        with watching(Drops()) as drops:
+            PackedRows(rows_from(KeptCorpus()), cache=tmp_path).pre_cache()
+        counts.append(drops.counts["document that was no good before"])
+    assert counts == [0, 1]
+
+
+class Said(Drops):
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def say(self, message):
+        self.said.append(message)
+
+
+def test_what_is_padding_what_is_cut_and_what_is_kept_of_the_links_is_said_and_written_down(tmp_path):
+    rows = PackedRows(rows_from(Corpus()), cache=tmp_path)
+    with watching(Said()) as watched:
+        rows.pre_cache()
+    expected = list(rows.get_data_generator())
+    summary = PackedShards.open(rows.directory).summary
+    assert summary.cut == sum(row.cut for row in expected) == watched.counts["token of a document that is cut"] > 0
+    assert summary.padding == sum(32 - row.length for row in expected)
+    lost = Counter()
+    for row in expected:
+        lost.update(row.dropped)
+    assert dict(zip(summary.reasons, summary.dropped, strict=True)) == lost
+    between = summary.edges + sum(lost[reason] for reason in ("cycle", "budget", "cut", "no room"))
+    assert summary.kept_share == summary.edges / between
+    (told,) = [each for each in watched.said if each.startswith("Packed")]
+    assert told == (
+        f"Packed 40 rows of 32 tokens: {summary.padding / 1280:.1%} padding, {summary.cut:,} tokens cut off, "
+        f"{summary.documents / 40:.1f} documents and {summary.edges / 40:.1f} edges "
+        f"({summary.edges / between:.1%} of links) per row."
+    )
 
 
 def test_a_cache_that_is_gone_is_made_again(tmp_path):
@@ -169,11 +218,22 @@ def test_rows_of_two_lengths_are_not_written(tmp_path):
 
 def test_a_damaged_store_says_which_file(tmp_path):
     write_rows(Concatenate(4)(iter([document("A", [1, 2, 3])])), tmp_path)
-    (tmp_path / "edges-00000.npy").write_bytes(b"broken")
+    (tmp_path / "stories-00000.npy").write_bytes(b"broken")
     with pytest.raises(
-        StorageError, match=r"edges-00000.npy\n  got     .*\n  wanted  an array that write_rows wrote"
+        StorageError, match=r"stories-00000.npy\n  got     .*\n  wanted  an array that write_rows wrote"
     ):
         PackedShards.open(tmp_path)
+
+
+def test_a_shard_of_another_shape_is_not_read(tmp_path):
+    write_rows(Concatenate(4)(iter([document("A", [1] * 20)])), tmp_path)
+    np.save(tmp_path / "offsets-00000.npy", np.load(tmp_path / "offsets-00000.npy")[:-1])
+    with pytest.raises(StorageError) as error:
+        PackedShards.open(tmp_path)
+    where, *rest = str(error.value).split("\n")
+    assert where.endswith("tokens-00000.npy")
+    assert rest[0] == "  got     tokens of shape (6, 4), 6 offsets that end with 35"
+    assert rest[1] == "  wanted  (6, 4), 7 and 42, row by row"
 
 
 numbered = tuple(row for number in range(7) for row in Concatenate(2)(iter([document(f"D{number}", [number])])))

@@ -25,13 +25,19 @@ from gptlab.graph import (
 from gptlab.graph.compiled_order import CYCLE, order_walks
 from gptlab.graph.order import keep_acyclic_slowly, targets_first
 from gptlab.graph.store import DocumentStore, StoredDocuments
-from gptlab.packing import Collate, Pack, PackedWalks, Shuffled
+from gptlab.packing import Collate, CutLast, FitRest, Pack, PackedWalks, PadRest, Shuffled
 from gptlab.pipeline import ContractError, Drops, pipeline, watching
 from gptlab.sources import LinkedFactsWiki
 from gptlab.tokenizers import ByteTokenizer, Tokenize
 from gptlab.types import TokenizedDocument
 
-packs = st.builds(Pack, st.integers(2, 60), min_document=st.integers(0, 6))
+packs = st.builds(
+    Pack,
+    st.integers(2, 60),
+    excess=st.sampled_from([CutLast(), PadRest(), FitRest()]),
+    min_document=st.integers(0, 6),
+    max_document=st.none() | st.integers(2, 30),
+)
 a_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 
 
@@ -80,15 +86,17 @@ BUILT_IN = (
 )
 
 
+@pytest.mark.parametrize("options", [{}, {"excess": PadRest(), "max_document": 20}, {"excess": FitRest()}], ids=str)
 @pytest.mark.parametrize("policy", BUILT_IN, ids=lambda policy: type(policy).__name__)
-def test_they_agree_where_rows_hold_many_documents_and_cycles(policy):
+def test_they_agree_where_rows_hold_many_documents_and_cycles(policy, options):
     documents = list(power_law_corpus(60, links=8, length=14))
-    traverse, pack = TraverseLinks(policy, budget=400), Pack(400, min_document=3)
+    traverse, pack = TraverseLinks(policy, budget=450), Pack(400, min_document=3, **options)
     rows, dropped = by_stages(documents, traverse, pack)
     walks = PackedWalks(DocumentTable.from_documents(documents), traverse, pack)
     with watching(Drops()) as drops:
         assert list(walks.get_data_generator()) == rows
     assert drops.counts == dropped
+    assert sum(row.cut for row in rows) == dropped["token of a document that is cut"]
     assert dropped["link that closes a cycle"] > 100 or isinstance(policy, RandomOrder)
     assert walks.batch(7, 23) == next(Collate(16)(iter(rows[7:23])))
 
@@ -132,13 +140,27 @@ def test_any_row_and_any_start_gives_the_same_row():
     assert next(Shuffled(walks, seed=3).get_data_generator()) in rows
 
 
-def test_a_policy_of_the_users_own_gives_the_rows_of_the_stages():
-    class EverySecond:
-        def visit(self, graph, root, rng):
-            yield from range(root, len(graph), 2)
+class EverySecond:
+    def visit(self, graph, root, rng):
+        yield from range(root, len(graph), 2)
 
+
+class HalfOfEach:
+    def kept(self, sizes, least, seq_len):
+        halves = (sizes + 1) // 2
+        return halves * (np.cumsum(halves) <= seq_len)
+
+
+@pytest.mark.parametrize(
+    ("traverse", "pack"),
+    [
+        (TraverseLinks(EverySecond(), budget=80), Pack(80)),
+        (TraverseLinks(BreadthFirst(), budget=80), Pack(80, excess=HalfOfEach())),
+    ],
+    ids=["visits", "excess"],
+)
+def test_a_policy_of_the_users_own_gives_the_rows_of_the_stages(traverse, pack):
     documents = list(power_law_corpus(40, links=4, length=12))
-    traverse, pack = TraverseLinks(EverySecond(), budget=80), Pack(80)
     rows, dropped = by_stages(documents, traverse, pack)
     walks = PackedWalks(DocumentTable.from_documents(documents), traverse, pack)
     with watching(Drops()) as drops:

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from gptlab.graph import BreadthFirst, DepthFirst, Follow, RandomOrder, RandomWalk, Split, TraverseLinks
-from gptlab.packing import Collate, Concatenate, Pack
+from gptlab.packing import BestFit, Collate, Concatenate, FitRest, Pack
 from gptlab.storage import fingerprint, from_config, to_config
 from gptlab.storage.jsonfiles import parse_json, pretty_json
 
@@ -15,6 +15,8 @@ PARTS = [
     TraverseLinks(RandomWalk(restart=0.3, patience=9), roots=Split("train")),
     TraverseLinks(RandomOrder()),
     Pack(256, min_document=4),
+    Pack(256, excess=FitRest(), max_document=64),
+    BestFit(256, window=8),
     Concatenate(1024),
     Collate(8, drop_last=True),
 ]

@@ -46,7 +46,7 @@ from gptlab.models import (
 from gptlab.models.generation import Reading, WriteMissing
 from gptlab.models.hugging_face import Card, PretrainedTokenizer
 from gptlab.models.hugging_face.tokenizer_files import tokenizer_json
-from gptlab.packing import Collate, Pack, PackedRows, PackedWalks, Prefetch, Shuffled
+from gptlab.packing import Collate, FitRest, Pack, PackedRows, PackedWalks, Prefetch, Shuffled
 from gptlab.pipeline import pipeline
 from gptlab.sources import (
     ArticleFolder,
@@ -125,6 +125,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "gptlab.models.hugging_face.PretrainedTokenizer": lambda: PretrainedTokenizer(
         definition=tokenizer_json(BYTES), end_of_text=256
     ),
+    "gptlab.packing.Pack": lambda: Pack(64, excess=FitRest(), max_document=32),
     "gptlab.packing.PackedWalks": lambda: PACKED_WALKS,
     "gptlab.packing.Prefetch": lambda: Prefetch(ROWS, ahead=3),
     "gptlab.packing.PackedRows": lambda: ROWS,
@@ -224,7 +225,7 @@ DRAWN = (
     *_named("models", "LinkPairs", "LinkPredictorConfig", "MaskSpec", "SampleLinks"),
     *_named("models.generation", "Piece", "WriteMissing"),
     *_named("models.hugging_face.families", "Difference", "Slot"),
-    *_named("packing", "BestFit", "Collate", "Concatenate", "Pack", "PackedShards"),
+    *_named("packing", "BestFit", "Collate", "Concatenate", "CutLast", "FitRest", "PackedShards", "PadRest"),
     *_named("tokenizers", "ByteTokenizer", "Truncate"),
     *_named("benchmarks", "EdgeScores", "LinkGain", "LinkSpecificity", "RestatedAnswer"),
     *_named("experiment", "Comparison", "InProcess", "LocalProcesses", "Restored", "RunDirectory", "RunOptions"),

@@ -33,8 +33,10 @@ from gptlab.models import (
     SampleLinks,
 )
 from gptlab.packing import (
+    BestFit,
     Collate,
     Concatenate,
+    FitRest,
     Pack,
     PackedRows,
     PackedWalks,
@@ -83,12 +85,28 @@ def stages() -> Iterator[object]:
         name = f"TraverseLinks by {type(policy).__name__}"
         yield Example(TraverseLinks(policy, seed=3, budget=16), name=name)
     yield Pack(16, min_document=2)
+    yield Example(Pack(16, excess=FitRest(), max_document=9), name="Pack, capped and fitted")
     yield Concatenate(8)
+    yield Example(BestFit(8, window=2), inputs=corpora_with_a_whole_row(8))
     yield Collate(2)
     yield Collate(3, drop_last=True)
     yield Example(SampleLinks(batch_size=2, length=4), inputs=corpora_with_a_link())
     whole = pipeline(Tokenize(ByteTokenizer()), TraverseLinks(BreadthFirst(), budget=32), Pack(32), Collate(2))
     yield Example(whole, name="the flagship's data path")
+
+
+def corpora_with_a_whole_row(seq_len: int) -> st.SearchStrategy[list[object]]:
+    """The law of laziness tries what else might come with the first document: one that is a row goes out at once,
+    before all that waits, so what waits is seen to be unsettled."""
+
+    def lengthened(corpus: list) -> list:
+        first = corpus[0]
+        tokens = np.repeat(first.tokens[-1:], seq_len)
+        tokens[:-1] = 0
+        whole = attrs.evolve(first, tokens=tokens, link_positions=first.link_positions[:0], link_targets=())
+        return [whole, *corpus[1:]]
+
+    return tokenized_corpora(min_size=1).map(lengthened)
 
 
 def corpora_with_a_link() -> st.SearchStrategy[list[object]]:
