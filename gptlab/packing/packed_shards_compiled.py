@@ -8,7 +8,7 @@ anything is written (`most_edges`): the waits then overlap. And arrays are given
 reads from any number of shards.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -17,24 +17,8 @@ from numba.np.numpy_support import carray
 
 from gptlab.graph.compiled import compiled
 
-LENGTH, _, DOCUMENTS, EDGES, _, HEAD = range(6)
+LENGTH, _, DOCUMENTS, EDGES, _, HEAD = range(6)  # of a story; numba would not see it change in another file
 TOKENS, STORIES, OFFSETS = range(3)
-
-
-class Places(NamedTuple):
-    """Where the shards of a store lie.
-
-    Attributes:
-        shards: the addresses of the tokens, stories and offsets of each; whoever holds this holds the arrays.
-        none: no tokens, of the dtype that they have.
-        rows, rows_per_shard, seq_len: as in `Summary`.
-    """
-
-    shards: Any
-    none: Any
-    rows: int
-    rows_per_shard: int
-    seq_len: int
 
 
 def _to_pointer(typing_context: Any, address: Any) -> Any:
@@ -50,62 +34,68 @@ _pointer: Any = intrinsic(_to_pointer)
 
 
 @compiled
-def _row(places: Places, number: int) -> Any:
-    """The tokens and the story of a row, where they lie."""
-    shard, row = number // places.rows_per_shard, number % places.rows_per_shard
-    tokens = carray(_pointer(places.shards[shard, TOKENS]), (row + 1, places.seq_len), places.none.dtype)
-    offsets = carray(_pointer(places.shards[shard, OFFSETS]), row + 2, np.int64)
-    stories = carray(_pointer(places.shards[shard, STORIES]), offsets[row + 1], np.int32)
-    return tokens[row], stories[offsets[row] :]
+def are_below(size: int, numbers: Any) -> bool:
+    """Whether there are numbers, and all of them are from 0 to `size - 1`."""
+    for number in numbers:
+        if number < 0 or number >= size:
+            return False
+    return len(numbers) > 0
 
 
 @compiled
-def most_edges(places: Places, numbers: Any) -> tuple[Any, Any]:
-    """The greatest number of edges among some rows, -1 where there is no row or one of them is not there.
-
-    The second number means nothing: a compiler would leave out what is read and comes to nothing.
-    """
-    most, touched = np.int64(-1), np.int64(0)
-    for number in numbers:
-        if number < 0 or number >= places.rows:
-            return np.int64(-1), touched
-    for number in numbers:
-        tokens, story = _row(places, number)
-        touched += tokens[0]
-        most = max(most, np.int64(story[EDGES]))
-    return most, touched
+def _fill_row(  # noqa: PLR0917 - arrays that the caller has one by one
+    source: Any, story: Any, tokens: Any, targets: Any, documents: Any, positions: Any, padded: Any
+) -> None:
+    seq_len, length, count = len(source), story[LENGTH], story[DOCUMENTS]
+    for place in range(seq_len):
+        tokens[place] = source[place]
+    for place in range(seq_len - 1):
+        targets[place] = tokens[place + 1]
+    for place in range(seq_len):
+        positions[place] = place
+    starts, edges = story[HEAD : HEAD + count], story[HEAD + count :]
+    for number in range(count):
+        end = starts[number + 1] if number + 1 < count else length
+        documents[starts[number] : end] = number
+        targets[end - 1] = -1  # of what comes after a document it knows nothing
+    targets[length - 1 :] = -1
+    positions[length:] = -1
+    documents[length:] = -1
+    for edge in range(story[EDGES]):
+        for column in range(3):
+            padded[edge, column] = edges[3 * edge + column]
+    padded[story[EDGES] :] = -1
 
 
 @compiled
-def fill_batch(places: Places, numbers: Any, block: Any, padded: Any) -> None:
-    """Fill a batch with rows.
+def read_batch(shards: Any, none: Any, rows_per_shard: int, seq_len: int, numbers: Any) -> tuple[Any, Any, Any]:
+    """Some rows as a batch.
 
     Args:
-        places: of the shards.
+        shards: the addresses of the tokens, stories and offsets of each shard; whoever calls holds the arrays.
+        none: no tokens, of the dtype that they have.
+        rows_per_shard, seq_len: as in `Summary`.
         numbers: of the rows, each of which is there.
-        block: tokens, targets, documents and positions of the batch, one behind the other.
-        padded: edges of the batch.
+
+    Returns:
+        Tokens, targets, documents and positions of the batch, one behind the other; its edges; and a number that
+        means nothing: a compiler would leave out what is read and comes to nothing.
     """
-    seq_len = block.shape[2]
+    places = np.empty((len(numbers), 2), np.int64)
+    most, touched = np.int64(0), np.int64(0)
     for slot in range(len(numbers)):
-        source, story = _row(places, numbers[slot])
-        length = story[LENGTH]
-        copied, targets, documents, positions = block[0, slot], block[1, slot], block[2, slot], block[3, slot]
-        for place in range(seq_len):
-            copied[place] = source[place]
-        for place in range(seq_len - 1):
-            targets[place] = copied[place + 1]
-        for place in range(seq_len):
-            positions[place] = place
-        starts, edges = story[HEAD : HEAD + story[DOCUMENTS]], story[HEAD + story[DOCUMENTS] :]
-        for number in range(len(starts)):
-            end = starts[number + 1] if number + 1 < len(starts) else length
-            documents[starts[number] : end] = number
-            targets[end - 1] = -1  # of what comes after a document it knows nothing
-        targets[length - 1 :] = -1
-        positions[length:] = -1
-        documents[length:] = -1
-        for edge in range(story[EDGES]):
-            for column in range(3):
-                padded[slot, edge, column] = edges[3 * edge + column]
-        padded[slot, story[EDGES] :] = -1
+        shard = numbers[slot] // rows_per_shard
+        row = numbers[slot] - shard * rows_per_shard
+        offsets = carray(_pointer(shards[shard, OFFSETS]), row + 2, np.int64)
+        places[slot, TOKENS] = shards[shard, TOKENS] + row * seq_len * none.itemsize
+        places[slot, STORIES] = shards[shard, STORIES] + offsets[row] * 4
+        touched += carray(_pointer(places[slot, TOKENS]), seq_len, none.dtype)[0]
+        most = max(most, np.int64(carray(_pointer(places[slot, STORIES]), HEAD, np.int32)[EDGES]))
+    block = np.empty((4, len(numbers), seq_len), np.int32)
+    padded = np.empty((len(numbers), most, 3), np.int32)
+    for slot in range(len(numbers)):
+        source = carray(_pointer(places[slot, TOKENS]), seq_len, none.dtype)
+        head = carray(_pointer(places[slot, STORIES]), HEAD, np.int32)
+        story = carray(_pointer(places[slot, STORIES]), HEAD + head[DOCUMENTS] + 3 * head[EDGES], np.int32)
+        _fill_row(source, story, block[0, slot], block[1, slot], block[2, slot], block[3, slot], padded[slot])
+    return block, padded, touched

@@ -34,6 +34,15 @@ def test_a_batch_is_the_stack_of_its_rows(tmp_path_factory, data, seq_len, shard
         assert array.flags.c_contiguous and array.flags.writeable
 
 
+def test_rows_begin_where_pages_of_memory_do(tmp_path):
+    write_rows(Concatenate(2048)(iter([document("A", [1] * 9000)])), tmp_path, shard_tokens=3 * 2048)
+    for shard in PackedShards.open(tmp_path).shards:
+        assert shard.tokens.ctypes.data % 4096 == 0
+        assert not shard.tokens.flags.writeable
+    whole = np.load(tmp_path / "tokens-00000.npy")  # as anybody else reads it
+    assert (whole.shape, whole.dtype, set(whole.ravel().tolist())) == ((3, 2048), np.uint16, {1})
+
+
 @pytest.mark.parametrize("numbers", [[], [-1], [0, 3]])
 def test_a_batch_of_rows_that_are_not_there_is_refused(tmp_path, numbers):
     write_rows(Concatenate(4)(iter([document("A", [1] * 11)])), tmp_path)
