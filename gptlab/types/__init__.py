@@ -2,6 +2,7 @@
 
 from gptlab.types.identity import CaseRule, DocumentId, document_id
 from gptlab.types.links import Link, render_link, scan_links
+from gptlab.types.questions import Question
 from gptlab.types.records import (
     Batch,
     Document,
@@ -23,6 +24,7 @@ __all__ = [
     "Link",
     "PackedSequence",
     "Prompt",
+    "Question",
     "ShortAnswer",
     "TokenArray",
     "TokenizedDocument",

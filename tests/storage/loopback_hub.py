@@ -21,6 +21,7 @@ import attrs
 
 TOKEN = "hf_" + "Sesame0pen" * 3
 SIGNATURE = "c0ffee5ecret"
+REVISION = r"(?P<revision>[^/]+|refs/pr/\d+)"
 
 
 @attrs.define
@@ -172,6 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
             r"POST /api/repos/create": self._create,
             r"POST /api/validate-yaml": lambda _: Answer(200, {"warnings": [], "errors": []}),
             r"GET /api/models/(?P<repo>[^/]+/[^/]+)(/revision/(?P<revision>.+))?": self._info,
+            r"GET /api/(?P<repo>datasets/[^/]+/[^/]+)(/revision/(?P<revision>.+))?": self._info,
             r"POST /api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<revision>.+)": self._preupload,
             r"POST /(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch": self._batch,
             r"PUT /lfs/(?P<oid>[0-9a-f]{64})": self._put,
@@ -182,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
             r"POST /cas/v2/shards": lambda _: Answer(200, {"type": "result", "result": 1}),
             r"POST /verify": lambda body: Answer(200 if json.loads(body)["oid"] in self.hub.objects else 404),
             r"POST /api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<revision>.+)": self._commit,
-            r"(GET|HEAD) /(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+|refs/pr/\d+)/(?P<name>.+)": self._resolve,
+            rf"(GET|HEAD) /(?P<repo>(datasets/)?[^/]+/[^/]+)/resolve/{REVISION}/(?P<name>.+)": self._resolve,
             r"GET /cdn/(?P<oid>[0-9a-f]{64})": self._cdn,
         }
         for pattern, route in routes.items():

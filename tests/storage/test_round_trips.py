@@ -20,7 +20,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import gptlab
-from gptlab.benchmarks import HeldOutLoss, LinkAccuracy, RestatedFacts
+from gptlab.benchmarks import (
+    CorrectAnswerInTopK,
+    ExactMatch,
+    HeldOutLoss,
+    Judge,
+    LeaderboardRow,
+    LinkAccuracy,
+    LLMComparison,
+    LLMGrader,
+    MultipleChoiceLogits,
+    Perplexity,
+    RestatedFacts,
+)
 from gptlab.experiment import Evaluation, Folders, KeepTokenizer, Recipe, WriteAfterLinks
 from gptlab.graph import (
     BestFirst,
@@ -49,11 +61,21 @@ from gptlab.models.hugging_face.tokenizer_files import tokenizer_json
 from gptlab.packing import Collate, FitRest, Pack, PackedRows, PackedWalks, Prefetch, Shuffled
 from gptlab.pipeline import pipeline
 from gptlab.sources import (
+    Arc,
     ArticleFolder,
+    FewShot,
+    HellaSwag,
+    Lambada,
     LinkedFacts,
+    LinkedFactsQuestions,
     LinkedFactsWiki,
     MarkdownFolder,
+    Mmlu,
+    Piqa,
     PythonPackages,
+    QuestionFile,
+    RestatedQuestions,
+    ShortAnswerFile,
     TextFiles,
     WikipediaDownload,
     WikipediaDump,
@@ -73,7 +95,7 @@ from gptlab.training import (
     TrainerConfig,
     linkers,
 )
-from gptlab.types import Prompt
+from gptlab.types import Prompt, Question
 
 WIKI = LinkedFactsWiki(pages=20)
 ARTICLES = ArticleFolder(WIKI)
@@ -82,6 +104,7 @@ WALK = TraverseLinks(BreadthFirst(), seed=1, budget=64)
 PACKED_WALKS = PackedWalks(StoredDocuments(pipeline(ARTICLES, TOKENIZE)), WALK, Pack(64))
 BYTES = ByteLevelBPE(ranks=tuple(bytes([number]) for number in range(256)), vocab_size=257)
 ROWS = PackedRows(pipeline(ARTICLES, TOKENIZE, TraverseLinks(BreadthFirst(), seed=1, budget=64), Pack(64)))
+JUDGE = Judge(url="https://host/v1", model="judge", most_tokens=10**6, key_from="A_KEY", temperature=None)
 TINY = DagTransformerConfig(layers=1, width=8, heads=1, vocab_size=257, max_seq_len=64)
 
 
@@ -99,8 +122,20 @@ def whole_recipe() -> Recipe[Any]:
 
 
 EXAMPLES: dict[str, Callable[[], Any]] = {
+    "gptlab.benchmarks.CorrectAnswerInTopK": lambda: CorrectAnswerInTopK(tokenizer=ByteTokenizer(), k=5),
+    "gptlab.benchmarks.ExactMatch": lambda: ExactMatch(normal_form="none", stop=("\n", "Q:")),
     "gptlab.benchmarks.HeldOutLoss": lambda: HeldOutLoss(tokenizer=ByteTokenizer()),
+    "gptlab.benchmarks.Judge": lambda: JUDGE,
+    "gptlab.benchmarks.LLMComparison": lambda: LLMComparison(
+        judge=JUDGE, rubric="The shorter.", baseline=DagTransformer.instantiate(TINY).reading(ByteTokenizer())
+    ),
+    "gptlab.benchmarks.LLMGrader": lambda: LLMGrader(judge=JUDGE, rubric="5: right. 1: wrong.", stop=("\n",)),
+    "gptlab.benchmarks.LeaderboardRow": lambda: LeaderboardRow(run="20261124_100000", metric="loss", value=2.5, n=9),
     "gptlab.benchmarks.LinkAccuracy": LinkAccuracy,
+    "gptlab.benchmarks.MultipleChoiceLogits": lambda: MultipleChoiceLogits(
+        tokenizer=ByteTokenizer(), max_questions=9
+    ),
+    "gptlab.benchmarks.Perplexity": lambda: Perplexity(tokenizer=ByteTokenizer(), stride=9, with_titles=False),
     "gptlab.benchmarks.RestatedFacts": lambda: RestatedFacts(
         facts=LinkedFacts(WIKI), documents=ARTICLES, tokenizer=ByteTokenizer()
     ),
@@ -134,11 +169,21 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
         Shuffled(ROWS, seed=1), Collate(2), DagTransformer.instantiate(TINY, seed=1).forward
     ),
     "gptlab.pipeline.StagePipeline": lambda: pipeline(TOKENIZE, TraverseLinks(BreadthFirst(), seed=1, budget=64)),
+    "gptlab.sources.Arc": lambda: Arc(level="challenge", split="train"),
     "gptlab.sources.ArticleFolder": lambda: ARTICLES,
+    "gptlab.sources.FewShot": lambda: FewShot(examples=Mmlu(split="dev"), shots=2),
+    "gptlab.sources.HellaSwag": lambda: HellaSwag(path=Path("hellaswag_val.jsonl"), split="train"),
+    "gptlab.sources.Lambada": lambda: Lambada(revision="0" * 40),
     "gptlab.sources.LinkedFacts": lambda: LinkedFacts(WIKI),
+    "gptlab.sources.LinkedFactsQuestions": lambda: LinkedFactsQuestions(wiki=WIKI, kinds=("one_key",), most=3),
     "gptlab.sources.LinkedFactsWiki": lambda: WIKI,
     "gptlab.sources.MarkdownFolder": lambda: MarkdownFolder(Path("notes")),
+    "gptlab.sources.Mmlu": lambda: Mmlu(subject="anatomy"),
+    "gptlab.sources.Piqa": lambda: Piqa(split="train"),
+    "gptlab.sources.QuestionFile": lambda: QuestionFile(Path("own.csv")),
     "gptlab.sources.PythonPackages": lambda: PythonPackages(("attrs",)),
+    "gptlab.sources.RestatedQuestions": lambda: RestatedQuestions(facts=LinkedFacts(WIKI), documents=ARTICLES),
+    "gptlab.sources.ShortAnswerFile": lambda: ShortAnswerFile(Path("own.jsonl")),
     "gptlab.sources.TextFiles": lambda: TextFiles(Path("texts")),
     "gptlab.sources.WikipediaDownload": lambda: WikipediaDownload(wiki="simplewiki", date="20261101"),
     "gptlab.sources.WikipediaDump": lambda: WikipediaDump(
@@ -147,6 +192,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "gptlab.tokenizers.ByteLevelBPE": lambda: BYTES,
     "gptlab.tokenizers.LearnedBPE": lambda: LearnedBPE(corpus=ARTICLES, vocab_size=300),
     "gptlab.tokenizers.Tokenize": lambda: TOKENIZE,
+    "gptlab.types.Question": lambda: Question(context="One or", choices=("two", "", "é"), answer=1, group="g"),
     "gptlab.training.BPETrainer": lambda: BPETrainer(model=BYTES, data_source=ARTICLES),
     "gptlab.training.EarlyStopping": lambda: EarlyStopping(patience=3),
     "gptlab.training.Evaluate": lambda: Evaluate(source=pipeline(ROWS, Collate(2)), every=5),
@@ -215,10 +261,8 @@ def _named(package: str, *names: str) -> tuple[str, ...]:
 
 
 DRAWN = (
-    *_named(
-        "types", "Batch", "Document", "Generation", "Link", "PackedSequence", "Prompt", "TokenizedDocument", "Walk"
-    ),
-    *_named("types", "ShortAnswer"),
+    *_named("types", "Batch", "Document", "Generation", "Link", "PackedSequence", "Prompt", "ShortAnswer"),
+    *_named("types", "TokenizedDocument", "Walk"),
     *_named("graph", "BreadthFirst", "DepthFirst", "Follow", "GraphStatistics", "Leak", "LinkGraph"),
     *_named("graph", "RandomOrder", "RandomWalk", "ShortestFirst", "Split", "SplitByCommunity"),
     *_named("graph.store", "PartSize", "StoreSummary"),
@@ -227,7 +271,8 @@ DRAWN = (
     *_named("models.hugging_face.families", "Difference", "Slot"),
     *_named("packing", "BestFit", "Collate", "Concatenate", "CutLast", "FitRest", "PackedShards", "PadRest"),
     *_named("tokenizers", "ByteTokenizer", "Truncate"),
-    *_named("benchmarks", "EdgeScores", "LinkGain", "LinkSpecificity", "RestatedAnswer"),
+    *_named("benchmarks", "EdgeScores", "Grade", "LinkGain", "LinkSpecificity", "Preference", "RestatedAnswer"),
+    *_named("benchmarks.grading", "Form", "Reply", "Verdict"),
     *_named("experiment", "Comparison", "InProcess", "LocalProcesses", "Restored", "RunDirectory", "RunOptions"),
     *_named("experiment", "Submitit", "Sweep", "Variant"),
     "gptlab.pipeline.AtMost",
@@ -263,6 +308,7 @@ DRAWN_WITHIN: dict[str, st.SearchStrategy[Any]] = {
 
 _not_saved(
     "holds what is open or at work: a console, files, counters, a cache of keys and values",
+    "benchmarks.grading.Asking",
     *(f"experiment.{name}" for name in ("ConsoleObserver", "Session")),
     *(f"graph.{name}" for name in ("DocumentStore", "DocumentTable", "Routes")),
     *(f"models.generation.{name}" for name in ("Cached", "Library", "Memory", "WholeContext", "Writer")),
@@ -270,6 +316,7 @@ _not_saved(
     "pipeline.Drops",
     "sources.wikipedia.Converter",
 )
+_not_saved("what a model made of one question: figures are made of it", "benchmarks.QuestionScore")
 _not_saved("a table of functions that stands in the code, found by its name", "models.hugging_face.families.Family")
 _not_saved("saves itself in checkpoints, and is made again by load_checkpoint", "training.TorchTrainer")
 _not_saved(

@@ -7,7 +7,16 @@ import attrs
 import hypothesis.strategies as st
 import numpy as np
 
-from gptlab.benchmarks import HeldOutLoss, LinkAccuracy, LinkGain, RestatedFacts
+from gptlab.benchmarks import (
+    CorrectAnswerInTopK,
+    ExactMatch,
+    HeldOutLoss,
+    LinkAccuracy,
+    LinkGain,
+    MultipleChoiceLogits,
+    Perplexity,
+    RestatedFacts,
+)
 from gptlab.graph import (
     BestFirst,
     BreadthFirst,
@@ -46,11 +55,17 @@ from gptlab.packing import (
 from gptlab.pipeline import pipeline
 from gptlab.sources import (
     ArticleFolder,
+    FewShot,
     LinkedFacts,
+    LinkedFactsQuestions,
     LinkedFactsWiki,
     MarkdownFolder,
+    Piqa,
     PythonDocumentation,
     PythonPackages,
+    QuestionFile,
+    RestatedQuestions,
+    ShortAnswerFile,
     TextFiles,
     WikipediaDump,
 )
@@ -58,7 +73,7 @@ from gptlab.testing import Example, Items, tokenized_corpora
 from gptlab.tokenizers import ByteLevelBPE, ByteTokenizer, LearnedBPE, Tokenize
 from gptlab.training import BPETrainer, FoldTrainer, TorchTrainer, TrainerConfig
 from gptlab.training.bpe import BYTES
-from gptlab.types import Batch, PackedSequence
+from gptlab.types import Batch, Document, PackedSequence, Question, ShortAnswer
 
 __test__ = True
 __test_name__ = "gptlab"
@@ -132,6 +147,15 @@ def sources(folder: Path) -> Iterator[object]:
     yield PythonDocumentation()
     yield wiki
     yield LinkedFacts(wiki)
+    yield LinkedFactsQuestions(wiki=wiki, most=20)
+    (folder / "asked.jsonl").write_text('{"goal": "a", "sol1": "b", "sol2": "c", "label": 1}\n')
+    yield Piqa(path=folder / "asked.jsonl")
+    (folder / "own.jsonl").write_text('{"context": "a", "choices": ["b", "c"], "answer": "c"}\n' * 3)
+    yield QuestionFile(folder / "own.jsonl")
+    (folder / "short.csv").write_text("prompt,answer\na,b\n")
+    yield ShortAnswerFile(folder / "short.csv")
+    yield RestatedQuestions(facts=LinkedFacts(wiki), documents=wiki)
+    yield pipeline(QuestionFile(folder / "own.jsonl"), FewShot(examples=QuestionFile(folder / "own.jsonl"), shots=2))
     wiki.pre_cache()
     yield WikipediaDump(path=wiki.dump, cache=cache)
     yield ArticleFolder(notes, cache=cache)
@@ -221,5 +245,18 @@ def benchmarks(folder: Path) -> Iterator[object]:
     wiki = LinkedFactsWiki(pages=12, seed=1, cache=folder / "cache")
     rows = list(packed(wiki, folder / "cache").get_data_generator())[:4]
     reader = DagTransformer.instantiate(attrs.evolve(TINY, vocab_size=257, max_seq_len=256))
+    asked = [
+        Question(context="a", choices=("b", "c d"), answer=1),
+        Question(context="", choices=("é", "f"), answer=0),
+    ]
+    for benchmark in (
+        MultipleChoiceLogits(tokenizer=ByteTokenizer()),
+        CorrectAnswerInTopK(tokenizer=ByteTokenizer()),
+    ):
+        yield Example(benchmark, model=reader, data=Items(asked, Question))
+    pages = Items(list(wiki.get_data_generator())[:2], Document)
+    short = Items([ShortAnswer(prompt="a", answers=("b",)), ShortAnswer(prompt="é", answers=("f",))], ShortAnswer)
+    yield Example(ExactMatch(max_new_tokens=4), model=reader.reading(ByteTokenizer()), data=short)
+    yield Example(Perplexity(tokenizer=ByteTokenizer(), seq_len=128), model=reader, data=pages)
     facts = RestatedFacts(facts=LinkedFacts(wiki), documents=wiki, tokenizer=ByteTokenizer())
     yield Example(facts, model=reader, data=Items(rows, PackedSequence))

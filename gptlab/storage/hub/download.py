@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import attrs
 import huggingface_hub
@@ -22,6 +23,9 @@ from gptlab.storage.hub.patience import Patience, patiently
 from gptlab.storage.hub.upload import check_repo
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+RepoKind = Literal["model", "dataset"]
+"""What a repository holds: the hub keeps the two apart, and both may have one name."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +52,7 @@ def download(
     revision: str = "main",
     *,
     files: Iterable[str] = FILES,
+    kind: RepoKind = "model",
     token: str | None = None,
     cache: Path | None = None,
     patience: Patience | None = None,
@@ -61,6 +66,7 @@ def download(
         repo: `owner/name`.
         revision: a branch, a tag or, best, a commit.
         files: patterns.
+        kind: what the repository holds.
         token: None for the one that `hf auth login` stored, or HF_TOKEN; public repositories need none.
         cache: folder of the hub library's cache; None for its own choice (HF_HUB_CACHE).
         patience: with a busy hub.
@@ -74,11 +80,13 @@ def download(
             f"hub: {repo}", got=f"the revision {revision!r:.100}", wanted="a branch, tag or commit", do="Try `main`."
         )
     place = Path(cache if cache is not None else huggingface_hub.constants.HF_HUB_CACHE)
-    folder = place / repo_folder_name(repo_id=repo, repo_type="model")
+    folder = place / repo_folder_name(repo_id=repo, repo_type=kind)
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         return _cached(repo, revision, tuple(files), folder)
     token = token or get_token()
-    fetching = _Fetching(api=HfApi(token=token), repo=repo, place=place, token=token, patience=patience or Patience())
+    fetching = _Fetching(
+        api=HfApi(token=token), repo=repo, kind=kind, place=place, token=token, patience=patience or Patience()
+    )
     commit, names = fetching.listed(revision, tuple(files))
     if not names:
         raise StorageError(
@@ -110,14 +118,16 @@ class _Fetching:
 
     api: HfApi
     repo: str
+    kind: RepoKind
     place: Path
     token: str | None = attrs.field(repr=False)
     patience: Patience
 
     def listed(self, revision: str, patterns: tuple[str, ...]) -> tuple[str, list[str]]:
         """The commit, and the names of the files to fetch."""
+        info_of = self.api.model_info if self.kind == "model" else self.api.dataset_info
         info = patiently(
-            lambda: self.api.model_info(self.repo, revision=revision),
+            lambda: info_of(self.repo, revision=revision),
             doing=f"ask for {self.repo} at {revision}",
             token=self.token,
             patience=self.patience,
@@ -137,7 +147,9 @@ class _Fetching:
         """One file into the cache; a damaged one is removed, and fetched once more."""
         for is_last in (False, True):
             path = patiently(
-                lambda: self.api.hf_hub_download(self.repo, name, revision=commit, cache_dir=self.place),
+                lambda: self.api.hf_hub_download(
+                    self.repo, name, revision=commit, cache_dir=self.place, repo_type=self.kind
+                ),
                 doing=f"fetch {name} of {self.repo}",
                 token=self.token,
                 patience=self.patience,
