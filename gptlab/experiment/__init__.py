@@ -13,6 +13,7 @@ from gptlab.experiment.data_files import data_hashes
 from gptlab.experiment.errors import ExperimentError, explain_os_error
 from gptlab.experiment.launchers import InProcess, Launcher, LocalProcesses, Submitit
 from gptlab.experiment.logger import capturing, close_logger, make_logger
+from gptlab.experiment.plot_leaderboard import plot_leaderboard
 from gptlab.experiment.plot_losses import plot_losses, read_metrics
 from gptlab.experiment.plot_mask import plot_mask
 from gptlab.experiment.ranks import print0, rank_from_environment
@@ -81,6 +82,7 @@ __all__ = [
     "make_logger",
     "next_table",
     "places_table",
+    "plot_leaderboard",
     "plot_losses",
     "plot_mask",
     "print0",

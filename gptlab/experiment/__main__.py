@@ -1,4 +1,4 @@
-"""`python -m gptlab.experiment list|show|compare|plot|report|restore|clean`: what runs there are, and more.
+"""`python -m gptlab.experiment list|show|compare|plot|report|leaderboard|restore|clean`: what runs there are.
 
 Nothing here imports torch, so it answers at once. Only `clean` removes anything, after it has said what and asked.
 """
@@ -11,12 +11,15 @@ from typing import Any
 
 from rich.console import Console
 
+from gptlab.benchmarks.leaderboard import read_leaderboard
+from gptlab.benchmarks.leaderboard_view import by_metric, columns, heading
 from gptlab.experiment.clean import removable, remove
 from gptlab.experiment.cli import report as explain
 from gptlab.experiment.compare import differences_table, last_figures, runs_table
 from gptlab.experiment.errors import ExperimentError
 from gptlab.experiment.finding import find
-from gptlab.experiment.leaderboard_rows import LEADERBOARDS
+from gptlab.experiment.leaderboard_rows import LEADERBOARDS, add_run
+from gptlab.experiment.plot_leaderboard import plot_leaderboard
 from gptlab.experiment.plot_losses import plot_losses
 from gptlab.experiment.report import write_report
 from gptlab.experiment.report_comparison import write_comparison
@@ -24,7 +27,7 @@ from gptlab.experiment.restore import restore
 from gptlab.experiment.run_directory import runs
 from gptlab.experiment.session import make_console
 from gptlab.experiment.summary import flat
-from gptlab.experiment.tables import figures_table, places_table, settings_table
+from gptlab.experiment.tables import columns_table, figures_table, places_table, settings_table
 from gptlab.experiment.text import size
 
 
@@ -93,6 +96,38 @@ def plot_runs(chosen: argparse.Namespace, console: Console) -> None:
     console.print(str(plot_losses(metrics, out)), soft_wrap=True)
 
 
+def show_leaderboards(chosen: argparse.Namespace, console: Console) -> None:
+    """Leaderboards, best first; --add gives them a run's figures, --plot draws one of them."""
+    folder, added = chosen.leaderboards, [find(chosen.root, name) for name in chosen.add]
+    for run in added:
+        for path in add_run(run, folder):
+            console.print(f"{run.name}: {path}", soft_wrap=True)
+    paths = [folder / f"{name}.csv" for name in chosen.names] or sorted(folder.glob("*.csv"))
+    if not paths or not all(path.is_file() for path in paths):
+        there = ", ".join(sorted(path.stem for path in folder.glob("*.csv"))) or "none"
+        raise ExperimentError(
+            f"the leaderboards in {folder}",
+            got=", ".join(chosen.names) or "no leaderboard",
+            wanted=f"some of those that there are: {there}",
+            do="Begin one with: python -m gptlab.experiment leaderboard --add RUN",
+        )
+    if chosen.plot is not None and len(paths) > 1:
+        raise ExperimentError(
+            "--plot",
+            got=f"{len(paths)} leaderboards",
+            wanted="the name of one",
+            do=f"For example: leaderboard {paths[0].stem} --plot {chosen.plot}",
+        )
+    for path in paths:
+        rows = read_leaderboard(path)
+        for metric, each in by_metric(rows).items():
+            title = f"{path.stem.replace('_', ' ')}: {heading(each)}"
+            console.print(columns_table(columns(each), title, numbers=(metric, "n")))
+        if chosen.plot is not None:
+            picture = plot_leaderboard(rows, chosen.plot, mine=[run.name for run in added])
+            console.print(str(picture), soft_wrap=True)
+
+
 def restore_run(chosen: argparse.Namespace, console: Console) -> None:
     """A folder in which a run starts again: its commit, its patch, its recipe, its command."""
     run = find(chosen.root, chosen.run)
@@ -132,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     # Every command takes --root after its name, where people write it.
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--root", type=Path, default=Path("experiments"), help="folder of the runs (experiments)")
-    commands = parser.add_subparsers(required=True, metavar="list|show|compare|plot|report|restore|clean")
+    commands = parser.add_subparsers(required=True, metavar="list|show|compare|plot|report|leaderboard|restore|clean")
 
     def add(name: str, answer: Callable[[argparse.Namespace, Console], None]) -> Any:
         text = (answer.__doc__ or "").strip().splitlines()[0]
@@ -153,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("runs", nargs="+", help=several)
     report.add_argument("--out", type=Path, help="the page (report.html of the run, comparison.html of several)")
     report.add_argument("--leaderboards", type=Path, default=LEADERBOARDS, help=f"folder of CSV ({LEADERBOARDS})")
+    board = add("leaderboard", show_leaderboards)
+    board.add_argument("names", nargs="*", help="of leaderboards; all of them when none is named")
+    board.add_argument("--add", action="append", default=[], metavar="RUN", help=f"its figures: {one}")
+    board.add_argument("--plot", type=Path, help="draw the one that is named into this PNG")
+    board.add_argument("--leaderboards", type=Path, default=LEADERBOARDS, help=f"folder of CSV ({LEADERBOARDS})")
     again = add("restore", restore_run)
     again.add_argument("run", help=one)
     again.add_argument("--into", type=Path, help="the new folder (restored_RUN)")

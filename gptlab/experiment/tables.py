@@ -6,7 +6,7 @@ Tables are rich renderables, built here and shown by `show`, which also writes t
 import io
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -115,6 +115,18 @@ def figures_table(figures: Mapping[str, object], title: str) -> Table:
         error = figures.get(f"{name}_stderr")
         shown = figure(value) + (f" ± {figure(error)}" if error is not None else "")
         table.add_row(_text(name.replace("_", " ")), _text(shown))
+    return table
+
+
+def columns_table(columns: Mapping[str, Sequence[str]], title: str, numbers: Collection[str] = ()) -> Table:
+    """A table by its columns; those of `numbers` stand to the right."""
+    first, *others = columns
+    table = _table(title, first)
+    for name in others:
+        right = name in numbers
+        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(_text, row))
     return table
 
 

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 import gptlab.experiment.run_directory as module
-from gptlab.benchmarks import add_to_leaderboard
+from gptlab.benchmarks import LeaderboardRow, add_to_leaderboard
 from gptlab.experiment import ExperimentError, RunDirectory, plot_losses, runs, summarize, write_comparison
 from gptlab.experiment.__main__ import main
 from gptlab.experiment.clean import kind_of_run, removable, remove
@@ -135,13 +135,17 @@ def test_a_person_is_asked(root: Path, answer: str, left: int) -> None:
     assert len(runs(root)) == left
 
 
+def row(run: str, loss: float) -> LeaderboardRow:
+    return LeaderboardRow(run=run, metric="loss", value=loss)
+
+
 def test_a_comparison_tells_what_differs_and_what_does_not(root: Path) -> None:
     found = runs(root)[:3]
     boards = root / "leaderboards"
     for number in range(MOST_OTHERS + 4):
-        add_to_leaderboard(boards / "held_out.csv", {"run": f"other{number}", "loss": 3.0 + number})
-    add_to_leaderboard(boards / "held_out.csv", {"run": found[0].name, "loss": 2.5})
-    add_to_leaderboard(boards / "nobody.csv", {"run": "other", "loss": 1.0})
+        add_to_leaderboard(boards / "held_out.csv", row(f"other{number}", 3.0 + number))
+    add_to_leaderboard(boards / "held_out.csv", row(found[0].name, 2.5))
+    add_to_leaderboard(boards / "nobody.csv", row("other", 1.0))
     found[1].record_data({"dump.xml": {"read by": "Dump", "bytes": 5, "sha256": "ab" * 32}})
     (found[2].path / "recipe.txt").write_text("x = 2\n")
     text = write_comparison(found, root / "c.html", title="Widths", leaderboards=boards).read_text()
@@ -166,7 +170,7 @@ def test_equal_runs_are_said_to_be_equal(root: Path) -> None:
 def test_report_of_several_is_a_comparison(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "20261124_00", "20261124_01", "--root", str(root)]) == 0
     assert capsys.readouterr().out.strip() == str(root / "comparison.html") and (root / "comparison.html").is_file()
-    add_to_leaderboard(root / "boards" / "facts.csv", {"run": runs(root)[0].name, "gain": 2.5})
+    add_to_leaderboard(root / "boards" / "facts.csv", row(runs(root)[0].name, 2.5))
     assert main(["report", "20261124_00", "--root", str(root), "--leaderboards", str(root / "boards")]) == 0
     assert "Leaderboards" in runs(root)[0].report.read_text()
 

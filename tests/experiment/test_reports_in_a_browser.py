@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from gptlab.benchmarks import add_to_leaderboard
+from gptlab.benchmarks import LeaderboardRow, add_to_leaderboard
 from gptlab.experiment import RunDirectory, plot_losses, plot_mask, running, write_report
 from gptlab.experiment.report_comparison import write_comparison
 from gptlab.experiment.report_page import POLICY
@@ -76,7 +76,8 @@ def made_run(folder: Path, number: int, width: int) -> RunDirectory:
     compared = {"name_n": 300, "name_loss": 2.0, "name_loss_cut": 3.4, "name_gain": 1.4, "name_gain_stderr": 0.1}
     figures = {"held out": {"loss": 2.25, "loss_stderr": 0.01}, "restated facts": compared}
     run.finish(summarize(figures, drops, [sample]))
-    add_to_leaderboard(folder / "boards" / "held_out.csv", {"run": run.name, "loss": 2.0 + number, "note": LONG})
+    row = LeaderboardRow(run=run.name, metric="loss", value=2.0 + number, stderr=0.01, note=LONG)
+    add_to_leaderboard(folder / "boards" / "held_out.csv", row)
     return run
 
 
