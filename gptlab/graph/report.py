@@ -102,11 +102,13 @@ def _page(figures: dict[str, Any], found: Found) -> str:
             "Of the links between documents, of all documents in a row:",
             "",
         ]
-        lines += ["| policy | kept | would close a cycle | cut off | target not in the row | documents per row |"]
-        lines += ["|---|---|---|---|---|---|"]
+        told = ("policy", "kept", "would close a cycle", "cut off", "target not in the row")
+        lines += [f"| {' | '.join(told)} | documents per row | tokens cut off per row | padding |"]
+        lines += ["|---|---|---|---|---|---|---|---|"]
         for name, each in by_policy.items():
             shares = [f"{part / max(1, each.edges):.1%}" for part in (each.kept, each.cycle, each.cut, each.outside)]
-            lines += [f"| {name} | {' | '.join(shares)} | {each.documents / each.rows:.1f} |"]
+            per_row = f"{each.documents / each.rows:.1f} | {each.tokens_cut / each.rows:,.0f}"
+            lines += [f"| {name} | {' | '.join(shares)} | {per_row} | {each.padding / each.rows / seq_len:.1%} |"]
         lines += [""]
     return "\n".join([*lines, "![policies](policies.png)", "", "![one row](pack.png)", ""])
 

@@ -38,6 +38,8 @@ class RowLinks:
         cycle: those that would close a cycle: what the order costs.
         cut: those whose text is cut off at the end of the row.
         kept: the others.
+        tokens_cut: tokens of the documents that are cut off at the ends of the rows.
+        padding: tokens of rows for which there was no document.
     """
 
     rows: int
@@ -47,12 +49,14 @@ class RowLinks:
     cycle: int
     cut: int
     kept: int
+    tokens_cut: int
+    padding: int
 
     @property
     def share(self) -> float:
         """Of all links between documents, those that rows keep.
 
-        >>> RowLinks(rows=1, documents=2, edges=8, outside=5, cycle=1, cut=0, kept=2).share
+        >>> RowLinks(rows=1, documents=2, edges=8, outside=5, cycle=1, cut=0, kept=2, tokens_cut=0, padding=9).share
         0.25
         """
         return self.kept / self.edges if self.edges else 0.0
@@ -78,7 +82,7 @@ def row_links(documents: Documents, policy: VisitPolicy, seq_len: int, rows: int
     graph, visit, rows = documents.graph, np.zeros(len(documents), np.int32), min(rows, len(routes))
     out_offsets, targets, positions = map(plain, (graph.out_offsets, graph.out_targets, graph.out_positions))
     lengths, degrees = np.diff(graph.token_offsets), np.diff(graph.out_offsets)
-    count = edges = outside = cycle = cut = 0
+    count = edges = outside = cycle = cut = tokens_cut = padding = 0
     for first in range(0, rows, AT_ONCE):
         found, offsets = (plain(array) for array in routes.stretch(first, min(first + AT_ONCE, rows)))
         order = order_walks(found, offsets, out_offsets, targets, positions, visit)
@@ -87,6 +91,8 @@ def row_links(documents: Documents, policy: VisitPolicy, seq_len: int, rows: int
         outside += int(order.lost[:, OUTSIDE].sum())
         cycle += int(order.lost[:, CYCLE].sum())
         excess = np.add.reduceat(lengths[found], offsets[:-1]) - seq_len
+        tokens_cut += int(excess[excess > 0].sum())
+        padding -= int(excess[excess < 0].sum())
         left = lengths[found[offsets[1:] - 1]] - np.maximum(excess, 0)  # of the document reached last
         for walk in range(len(left)):
             of_walk = order.edges[order.edge_offsets[walk] : order.edge_offsets[walk + 1]]
@@ -94,7 +100,8 @@ def row_links(documents: Documents, policy: VisitPolicy, seq_len: int, rows: int
             is_last = visits[of_walk[:, 0]] == len(visits) - 1
             cut += int((is_last & (of_walk[:, 2] >= left[walk] - 1)).sum())
     kept = edges - outside - cycle - cut
-    return RowLinks(rows=rows, documents=count, edges=edges, outside=outside, cycle=cycle, cut=cut, kept=kept)
+    lost = {"outside": outside, "cycle": cycle, "cut": cut, "tokens_cut": tokens_cut, "padding": padding}
+    return RowLinks(rows=rows, documents=count, edges=edges, kept=kept, **lost)
 
 
 def component_sizes(graph: LinkGraph, *, is_strong: bool) -> Int64[np.ndarray, "components"]:

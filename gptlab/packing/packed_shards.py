@@ -215,18 +215,20 @@ class PackedShards:
         shard = self.shards[which]
         story = shard.stories[shard.offsets[place] : shard.offsets[place + 1]]
         length, cut, documents, edges, reasons = story[:HEAD].tolist()
-        starts, triples, ids, dropped = np.split(story[HEAD:], np.cumsum([documents, 3 * edges, documents]))
+        of_edges = HEAD + documents
+        of_ids = of_edges + 3 * edges
+        of_dropped = of_ids + documents
         return PackedSequence(
             tokens=np.array(shard.tokens[place]),
-            starts=np.array(starts),
-            ids=tuple(self._id(number) for number in ids.tolist()),
-            edges=np.array(triples).reshape(-1, 3),
+            starts=np.array(story[HEAD:of_edges]),
+            ids=tuple(self._id(number) for number in story[of_ids:of_dropped].tolist()),
+            edges=np.array(story[of_edges:of_ids]).reshape(-1, 3),
             length=length,
             end_of_text=self.summary.end_of_text,
             # Reasons that appeared after this story was written are not in it.
             dropped={
                 reason: count
-                for reason, count in zip(self.summary.reasons[:reasons], dropped.tolist(), strict=True)
+                for reason, count in zip(self.summary.reasons[:reasons], story[of_dropped:].tolist(), strict=True)
                 if count >= 0
             },
             cut=cut,

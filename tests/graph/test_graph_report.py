@@ -37,6 +37,10 @@ def test_what_becomes_of_links_is_what_packing_counts(documents, policy, seq_len
     assert found.edges == found.kept + found.cycle + found.outside + found.cut
     assert found.edges == kept + left_out + found.cycle + found.outside
     assert 0 <= found.share <= 1
+    whole = sum(len(table[number].tokens) for k in range(len(table)) for number in routes[k])
+    assert found.rows * seq_len + found.tokens_cut - found.padding == whole
+    assert found.tokens_cut >= sum(row.cut for row in rows)
+    assert found.padding <= sum(seq_len - row.length for row in rows)
 
 
 @given(corpora())
@@ -86,7 +90,8 @@ def test_all_files_are_written_and_again(tmp_path):
     assert figures["documents"]["documents"] == 81
     shares = {name: each["share"] for name, each in figures["links in rows"]["256"].items()}
     assert shares["breadth first"] > 2 * shares["random (control)"]
-    assert "| breadth first |" in (tmp_path / "out" / "report.md").read_text()
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "| breadth first |" in page and "tokens cut off per row | padding |" in page
 
 
 def test_the_command_reads_a_store_and_refuses_what_is_none(tmp_path):
