@@ -39,6 +39,12 @@ def document_id(title: str, case_rule: CaseRule = "first-letter") -> DocumentId:
     >>> document_id("alan  Turing"), document_id("WHO") == document_id("Who")
     ('Alan_Turing', False)
     """
+    if title.isascii():  # nothing to compose: as below, at a third of its price
+        clean = title.replace(" ", "_")
+        if "__" in clean or not clean.isprintable():
+            clean = _SPACES.sub("_", clean)
+        clean = clean.strip("_")
+        return DocumentId(clean[:1].upper() + clean[1:] if case_rule == "first-letter" else clean)
     composed = unicodedata.normalize("NFC", _DIRECTION_MARKS.sub("", title))
     clean = _SPACES.sub("_", composed).strip("_")
     if case_rule == "first-letter" and clean:

@@ -66,7 +66,10 @@ def render_link(anchor: str, target: DocumentId) -> str:
     >>> render_link("sad", DocumentId("C:("))
     '[sad](C:%28)'
     """
-    return f"[{_SPECIAL.sub(_BACKSLASHED, ' '.join(anchor.split()))}]({encode_target(target)})"
+    shown = " ".join(anchor.split())
+    if _SPECIAL.search(shown):
+        shown = _SPECIAL.sub(_BACKSLASHED, shown)
+    return f"[{shown}]({encode_target(target)})"
 
 
 def encode_target(target: DocumentId) -> str:
@@ -75,6 +78,8 @@ def encode_target(target: DocumentId) -> str:
     >>> encode_target(DocumentId("100%_(album)"))
     '100%25_(album)'
     """
+    if not _TO_LOOK_AT.search(target):
+        return target
     encoded = _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), target)
     if not _is_balanced(encoded):
         encoded = encoded.replace("(", "%28").replace(")", "%29")
@@ -114,6 +119,7 @@ _SPECIAL = re.compile(r"[\[\]\\]")
 _BACKSLASHED = r"\\\g<0>"
 _CLOSES = re.compile(r"\](\\*)\(")
 _UNSAFE = re.compile(r"[%\s\[\]<>\\\x00-\x1f\x7f-\x9f]")
+_TO_LOOK_AT = re.compile(rf"{_UNSAFE.pattern}|[()]")
 _MARK = re.compile(r"\\[\[\]\\]|\[|\]\(|\]|\n")
 _LONGEST_TARGET = 1024  # a title has at most 255 bytes, three characters each when encoded: keeps the scan linear
 _TARGET_MARK = re.compile(r"[()\[\s]")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptlab.types import DocumentId, Link, document_id, render_link, scan_links
+from gptlab.types import CaseRule, DocumentId, Link, document_id, render_link, scan_links
 from gptlab.types.links import escape_code, escape_prose
 
 titles = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=60)
@@ -38,6 +38,12 @@ def test_identity_is_idempotent_and_canonical(title: str) -> None:
 )
 def test_identity_of_known_titles(title: str, expected: str) -> None:
     assert document_id(title) == expected
+
+
+@given(st.text("ab Z_\t\n\r\x0b\x1f:'", max_size=12), st.sampled_from(["first-letter", "case-sensitive"]))
+def test_titles_of_plain_letters_are_read_as_all_others(title: str, rule: CaseRule) -> None:
+    """With a mark of direction, which goes, a title takes the way of those that must be composed."""
+    assert document_id(title + "\u200e", rule) == document_id(title, rule)
 
 
 def test_case_sensitive_wikis_fold_nothing() -> None:

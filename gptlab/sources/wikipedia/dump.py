@@ -31,7 +31,7 @@ from gptlab.types.validators import at_least
 
 _SAMPLED = 1 << 20
 """Bytes at each end of a dump that go into its fingerprint."""
-EDITION = "2"
+EDITION = "3"
 """Raised whenever the same dump comes to give other documents."""
 _LARGE = 1 << 23
 """Bytes of a dump from which on further processes are taken to be worth their start."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.sources.wikipedia import Namespace, SiteInfo, wikitext_to_markdown
+from gptlab.sources.wikipedia import Converter, Namespace, SiteInfo
 from gptlab.types import scan_links
 
 LOCAL_NAMES = {
@@ -43,7 +43,9 @@ CASES = read_cases()
 
 @pytest.mark.parametrize(("language", "name", "wikitext", "markdown"), CASES, ids=[case[1] for case in CASES])
 def test_golden(language: str, name: str, wikitext: str, markdown: str) -> None:
-    text, links = wikitext_to_markdown(wikitext, site(language))
+    language, _, option = language.partition(" ")
+    is_kept = option == "kept"
+    text, links = Converter(site(language), tables=is_kept, infoboxes=is_kept)(wikitext)
     assert text == markdown
     assert scan_links(text) == links
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gptlab.pipeline.observe import Drops, watching
 from gptlab.sources.wikipedia import Converter, SiteInfo, WikipediaDump, wikitext_to_markdown
 from gptlab.sources.wikipedia.wikitext.emphasis import emphasis
+from gptlab.sources.wikipedia.wikitext.lines import _clean, clean_holes
 from gptlab.types import DocumentId, document_id, scan_links
 
 PIECES = [
@@ -138,6 +139,17 @@ def test_other_namespaces_link_when_they_are_wanted() -> None:
     site = SiteInfo(namespaces=(Namespace(key=100, name="Portal", case_rule="case-sensitive"),))
     assert wikitext_to_markdown("[[Portal:tea|x]]", site)[0] == "x"
     assert Converter(site, namespaces=frozenset({0, 100}))("[[portal:tea|x]]")[0] == "[x](Portal:tea)"
+
+
+MARKS = ["\x05", "\x05", "\x05", *"'\"([（)]）,;:/.–—-!?\x04\t\xa0\u2003  ", "''", "'''", "a", "tea b"]
+
+
+@settings(max_examples=1000)
+@given(st.lists(st.sampled_from(MARKS), max_size=16).map("".join))
+def test_runs_of_punctuation_are_cleaned_as_whole_lines_are(line: str) -> None:
+    """Every rule applied to all of the line is the definition."""
+    whole = _clean(line, is_first=True, is_last=True) if "\x05" in line else line
+    assert clean_holes(line) == re.sub(r"[ \t]{2,}", " ", whole)
 
 
 LEFT_OVERS = re.compile(

@@ -11,25 +11,26 @@ from gptlab.sources.wikipedia.wikitext.marks import LINK, OPAQUE, STRAY, Gathere
 from gptlab.types import Link, render_link
 from gptlab.types.links import escape_code, escape_prose
 
-_LINK_MARK = re.compile(f"{LINK}(\\d+){LINK}")
 _OPAQUE_MARK = re.compile(f"{OPAQUE}(\\d+){OPAQUE}")
 
 
 def assemble(text: str, gathered: Gathered) -> tuple[str, tuple[Link, ...]]:
     """The finished text and its links, ordered, not overlapping."""
-    runs = _LINK_MARK.split(decode_entities(text))
-    pieces: list[str] = []
+    pieces = decode_entities(text).split(LINK)  # prose and the numbers of links, in turn
     links: list[Link] = []
     length = 0
-    for index, run in enumerate(runs):
-        if index % 2 == 0:
-            piece = _prose(run, gathered)
-        else:
+    for index, run in enumerate(pieces):
+        if index % 2:
             anchor, target = gathered.links[int(run)]
-            piece = render_link(_anchor(anchor, gathered), target)
+            if "&" in anchor or not anchor.isprintable():
+                anchor = _anchor(anchor, gathered)
+            piece = pieces[index] = render_link(anchor, target)
             links.append(Link(start=length, end=length + len(piece), target=target))
-        pieces.append(piece)
-        length += len(piece)
+            length += len(piece)
+        else:
+            if OPAQUE in run or "]" in run or "\\" in run:
+                pieces[index] = _prose(run, gathered)
+            length += len(pieces[index])
     return "".join(pieces), tuple(links)
 
 
@@ -42,7 +43,7 @@ def _anchor(anchor: str, gathered: Gathered) -> str:
 def _prose(run: str, gathered: Gathered) -> str:
     """A run between links: prose escaped as prose, code as code, and no `](` made where two of them meet."""
     if OPAQUE not in run:
-        return escape_prose(run) if "]" in run or "\\" in run else run
+        return escape_prose(run)
     parts = _OPAQUE_MARK.split(run)
     text = ""
     for index, part in enumerate(parts):

@@ -7,7 +7,7 @@ and italics, preferably after a one-letter word. What is open at the end of a li
 
 import re
 
-_RUN = re.compile("('{2,})")
+_RUN = re.compile("(''+)")
 
 
 def emphasis(line: str) -> str:
@@ -20,6 +20,11 @@ def emphasis(line: str) -> str:
     if len(parts) == 1:
         return line
     counts = _counts(parts)
+    if counts[::2] == counts[1::2] and 5 not in counts:  # each closes before the next opens
+        for index in range(2, len(parts), 4):
+            parts[index - 1] = parts[index + 1] = ""
+            parts[index] = _wrapped("*" if counts[index // 2 - 1] == 2 else "**", parts[index])
+        return "".join(parts)
     out: list[str] = [parts[0]]
     opened: list[tuple[str, int]] = []
     for index, count in enumerate(counts):
@@ -92,11 +97,16 @@ def _toggle(mark: str, out: list[str], opened: list[tuple[str, int]]) -> None:
 
 
 def _close(out: list[str], opened: list[tuple[str, int]]) -> None:
-    """Wrap what the innermost mark holds, its outer spaces left outside; nothing is not wrapped."""
     mark, begin = opened.pop()
-    inside = "".join(out[begin:])
+    out[begin:] = [_wrapped(mark, "".join(out[begin:]))]
+
+
+def _wrapped(mark: str, inside: str) -> str:
+    """What a mark holds between two of it, its outer spaces left outside; nothing is not wrapped."""
     bare = inside.strip(" \x05\x04")
-    if bare:
-        lead = inside[: inside.index(bare)] if inside[:1] in " \x05\x04" else ""
-        inside = f"{lead}{mark}{bare}{mark}{inside[len(lead) + len(bare) :]}"
-    out[begin:] = [inside]
+    if not bare:
+        return inside
+    if len(bare) == len(inside):
+        return mark + bare + mark
+    lead = inside[: len(inside) - len(inside.lstrip(" \x05\x04"))]
+    return f"{lead}{mark}{bare}{mark}{inside[len(lead) + len(bare) :]}"

@@ -4,6 +4,7 @@ Holes are cleaned line by line, and only around a hole's mark, so `f()` in prose
 empty pair where a pronunciation stood goes.
 """
 
+import functools
 import re
 
 from gptlab.sources.wikipedia.wikitext.emphasis import emphasis
@@ -24,13 +25,17 @@ from gptlab.sources.wikipedia.wikitext.opaque import hide_block
 
 _LIST = "*#:;"
 _TERM, _DROPPED = 7, -1
+_NO_LINE = (_DROPPED, "")
 _HEADING = re.compile(r"(={1,6})(.+?)\1[ \t\x05]*$")
 _COLON = re.compile(r"[ \t]{0,9}(:)[ \t]+")
 _SPACES = re.compile(r"[ \t]{2,}")
 _BLANKS = re.compile(r"\n{3,}")
-_ROW = re.compile(r"\||!.*(?:!!|\|)|!\s*(?:scope|style|colspan|rowspan|align|width|class|bgcolor)\b")
+_ROW = re.compile(r"!.*(?:!!|\|)|!\s*(?:scope|style|colspan|rowspan|align|width|class|bgcolor)\b")
 _ONLY_MARKS = re.compile(r"[\s\x04\x05,;:.|()/–—*·•-]*")
 
+_PUNCTUATION = "'\"()[]（）,;:./–—-!?\x04\x05" + "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""All that the rules below read."""
+_RUN = re.compile(f"{HOLE}[{re.escape(_PUNCTUATION)}]*")
 _HOLES = re.compile(r"\x05(?:[ \t,;:/]{0,9}\x05)+")
 _PAIR = re.compile(r"[ \t]{0,9}[(\[（][\s,;:/\x04\x05–—\"'-]{1,60}[)\]）]")
 _AFTER_OPENING = re.compile(r"([(\[（])[ ,;:/]{0,9}\x05[ ,;:/]{0,9}")
@@ -44,9 +49,27 @@ _TWICE = re.compile(r"([,;:])[ \t]{0,9}\x05[ \t]{0,9}([,;:.])")
 def clean_holes(line: str) -> str:
     """One line without holes' marks and without the punctuation that a hole left empty.
 
+    The rules read marks and punctuation only, so each run of these that holds a hole is cleaned by itself; there are
+    few different ones, and they are remembered.
+
     >>> clean_holes("Tea (\\x05) or cha (\\x05; 'leaf') is \\x05 , they say, \\x05 hot.")
     "Tea or cha ('leaf') is, they say, hot."
     """
+    kept: list[str] = []
+    position = 0
+    for found in _RUN.finditer(line):
+        before = line[position : found.start()]
+        words = before.rstrip(_PUNCTUATION)
+        run = before[len(words) :] + found[0]
+        is_first, position = not words and not position, found.end()
+        kept += (words, (_cleaned if len(run) < 40 else _clean)(run, is_first, position == len(line)))
+    cleaned = "".join(kept) + line[position:]
+    return _SPACES.sub(" ", cleaned) if "  " in cleaned or "\t" in cleaned else cleaned
+
+
+def _clean(run: str, is_first: bool, is_last: bool) -> str:
+    """A run of marks and punctuation; other words stand where it is not the first or the last of its line."""
+    line = ("" if is_first else "a") + run + ("" if is_last else "a")
     line = _QUOTED.sub(HOLE, line)
     line = _HOLES.sub(HOLE, line)
     line = _LEADING.sub("", line)
@@ -54,8 +77,11 @@ def clean_holes(line: str) -> str:
     line = _AFTER_OPENING.sub(r"\1", line)
     line = _BEFORE_CLOSING.sub(r"\1", line)
     line = _TWICE.sub(r"\2", line)
-    line = _BEFORE_POINT.sub("", line)
-    return _SPACES.sub(" ", line.replace(HOLE, ""))
+    line = _BEFORE_POINT.sub("", line).replace(HOLE, "")
+    return line[not is_first : len(line) - (not is_last)]
+
+
+_cleaned = functools.lru_cache(maxsize=1 << 12)(_clean)
 
 
 class LineStep:
@@ -73,27 +99,29 @@ class LineStep:
         """All lines as Markdown, with marks for links and code still in them."""
         if "\n\n\n" in text:
             text = _BLANKS.sub("\n\n", text)
+        indented = self._indented
         for line in text.split("\n"):
-            if line[:1] == " " and not line.isspace():
-                self._indented.append(line)
+            first = line[:1]
+            if first == " " and not line.isspace():
+                indented.append(line)
                 continue
-            if self._indented:
+            if indented:
                 self._end_indented()
-            self._line(line)
-        if self._indented:
+            if first != "|":  # what is left of a table
+                self._line(line, first)
+        if indented:
             self._end_indented()
         whole = "\n".join(_without_empty_sections(self._out))
         return STRAY.sub(" ", whole) if any(mark in text for mark in (ROW, CELL, QUOTE_START, QUOTE_END)) else whole
 
-    def _line(self, line: str) -> None:
-        first = line[:1]
+    def _line(self, line: str, first: str) -> None:
         if not first:
             self._blank()
         elif first in _LIST:
             self._item(line)
         elif first == "=" and (found := _HEADING.match(line)):
             self._heading(len(found[1]), found[2])
-        elif first in "|!" and _ROW.match(line):
+        elif first == "|" or (first == "!" and _ROW.match(line)):
             return
         elif first == ROW:
             self._row(line[1:].replace(ROW, " "))
@@ -105,7 +133,8 @@ class LineStep:
             self._blank()
         elif line.startswith("----"):
             self._blank()
-            self._line(line.lstrip("-"))
+            line = line.lstrip("-")
+            self._line(line, line[:1])
         else:
             self._paragraph(line)
 
@@ -140,7 +169,7 @@ class LineStep:
         text = self._inline(line)
         if not text or (HOLE in line and _ONLY_MARKS.fullmatch(text)):
             self._blank()
-            self._out.append((_DROPPED, ""))
+            self._out.append(_NO_LINE)
             return
         self._put("paragraph", text.replace(BREAK, "\n" + "> " * self._quoted))
         self._counters.clear()
@@ -155,12 +184,12 @@ class LineStep:
 
     def _item(self, line: str) -> None:
         written = line.lstrip(_LIST)
-        prefix = line[: len(line) - len(written)]
         text = self._inline(written) if written else ""
         if not text or _ONLY_MARKS.fullmatch(text):
-            if not self._out or self._out[-1][0] != _DROPPED:
-                self._out.append((_DROPPED, ""))
+            if not self._out or self._out[-1] is not _NO_LINE:
+                self._out.append(_NO_LINE)
             return
+        prefix = line[: len(line) - len(written)]
         bullets = prefix.rstrip(":;")
         if prefix[-1] == ";":
             self._definition(text)
@@ -199,15 +228,16 @@ class LineStep:
 
     def _end_indented(self) -> None:
         """Lines that begin with a space: several without links are code, as MediaWiki shows them; else prose."""
-        lines, self._indented = self._indented, []
+        lines = self._indented.copy()
+        self._indented.clear()
         whole = "\n".join(lines)
         if len(lines) < 2 or any(mark in whole for mark in (LINK, OPAQUE, HOLE, "''")):
-            for line in lines:
-                self._line(line.strip())
+            for line in map(str.strip, lines):
+                self._line(line, line[:1])
             return
         code = "\n".join(line[1:] for line in lines).replace(BREAK, "\n").replace(JOINT, "")
         for line in hide_block(code, "", self._gathered).split("\n"):
-            self._line(line)
+            self._line(line, line[:1])
 
 
 def _without_empty_sections(lines: list[tuple[int, str]]) -> list[str]:

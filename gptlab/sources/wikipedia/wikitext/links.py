@@ -16,7 +16,7 @@ from gptlab.sources.wikipedia.siteinfo import CATEGORY, FILE, INTERLANGUAGE, Sit
 from gptlab.sources.wikipedia.wikitext.emphasis import emphasis
 from gptlab.sources.wikipedia.wikitext.entities import decode_entities
 from gptlab.sources.wikipedia.wikitext.marks import HOLE, JOINT, LINK, OPAQUE, Gathered
-from gptlab.types import DocumentId
+from gptlab.types import DocumentId, document_id
 
 LONGEST_TITLE = 255
 """Bytes of UTF-8: MediaWiki's limit; a longer target is no link."""
@@ -44,9 +44,10 @@ class LinkStep:
         self._prefixes = prefixes(site)
         self._resolve = resolve
         self._namespaces = namespaces
+        self._case = site.case_of(0)
         trail = link_trail(site.language).pattern
         self._leaf = re.compile(f"{_LEAF}({trail})")
-        self._targets: dict[str, tuple[int, str]] = {}
+        self._meanings: dict[str, tuple[int, str, str]] = {}
 
     def __call__(self, text: str, own: DocumentId, gathered: Gathered) -> str:
         """Replace every link of one page.
@@ -58,8 +59,7 @@ class LinkStep:
         """
 
         def leaf(found: re.Match[str]) -> str:
-            inside, trail = found.groups()
-            return self._link(inside, trail, own, gathered)
+            return self._link(found[1], found[2], own, gathered)
 
         if "]]" in text:
             text = self._leaf.sub(leaf, text)
@@ -75,28 +75,32 @@ class LinkStep:
 
     def _link(self, inside: str, trail: str, own: DocumentId, gathered: Gathered) -> str:
         written, bar, anchor = inside.partition("|")
-        kind, title = self._targets.get(written) or self._read(written)
-        if kind in (FILE, CATEGORY, INTERLANGUAGE):
-            return trail
+        kind, title, shown = self._meanings.get(written) or self._read(written)
         if not bar:
-            anchor = self._shown(written)
+            anchor = shown
         elif not anchor:
             anchor = _pipe_trick(written)
-        if kind != _TARGET or LINK in anchor:
-            return anchor + trail
+        if kind != _TARGET:
+            return anchor + trail if kind == _WORDS else trail
         if title == own:
             return anchor + trail
-        anchor = anchor.replace(HOLE, "")
+        if not anchor.isprintable():
+            if LINK in anchor:
+                return anchor + trail
+            anchor = anchor.replace(HOLE, "")
         if "''" in anchor:
             anchor = emphasis(anchor)
         anchor = anchor.replace(JOINT, "")
         return gathered.link(anchor + trail, DocumentId(title)) if anchor.strip() else anchor
 
-    def _read(self, written: str) -> tuple[int, str]:
-        """What the part before the bar means: (`_TARGET`, identity) or another kind and nothing. Remembered."""
-        meaning = self._meaning(written)
-        if len(self._targets) < 1 << 17 and len(written) < 128:
-            self._targets[written] = meaning
+    def _read(self, written: str) -> tuple[int, str, str]:
+        """The part before the bar: (`_TARGET`, identity) or another kind and nothing; as it reads. Remembered."""
+        kind, title = self._meaning(written)
+        if kind in (FILE, CATEGORY, INTERLANGUAGE):
+            kind = _NOTHING
+        meaning = kind, title, self._shown(written)
+        if len(self._meanings) < 1 << 17 and len(written) < 128:
+            self._meanings[written] = meaning
         return meaning
 
     def _meaning(self, written: str) -> tuple[int, str]:
@@ -116,7 +120,7 @@ class LinkStep:
                 namespace = named
         if namespace not in self._namespaces or OPAQUE in title or HOLE in title or "\n" in title or "''" in title:
             return _WORDS, ""
-        target = self._site.identity_of(title, namespace)
+        target = self._site.identity_of(title, namespace) if namespace else document_id(title, self._case)
         too_long = len(target) * 4 > LONGEST_TITLE and len(target.encode()) > LONGEST_TITLE
         if not target or too_long or target in _DOTS or _FORBIDDEN.search(target):
             return _WORDS, ""
@@ -128,7 +132,7 @@ class LinkStep:
         return shown[1:].lstrip() if shown.startswith(":") else shown
 
 
-_TARGET, _WORDS = 1000, 1001
+_TARGET, _WORDS, _NOTHING = 1000, 1001, 1002
 
 
 def _pipe_trick(written: str) -> str:

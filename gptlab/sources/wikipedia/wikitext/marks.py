@@ -28,6 +28,7 @@ QUOTE_START, QUOTE_END = "\x06", "\x07"
 STRAY = re.compile(f"[{BREAK}{QUOTE_START}{QUOTE_END}{ROW}{CELL}]")
 """Marks that only mean something in their place; elsewhere (half of a tag in a cell) they are a space."""
 _OURS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_OUR_BYTES = bytes(byte for byte in range(128) if _OURS.match(chr(byte)))
 _RETURNS = re.compile(r"\r\n?")
 
 
@@ -61,7 +62,12 @@ def without_marks(text: str) -> str:
     """The text with line ends as newlines and without control characters, which no wiki stores."""
     if "\r" in text:
         text = _RETURNS.sub("\n", text)
-    return _OURS.sub("", text) if _OURS.search(text) else text
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        return _OURS.sub("", text)
+    is_clean = len(encoded.translate(None, _OUR_BYTES)) == len(encoded)  # a fifth of what a search takes
+    return text if is_clean else _OURS.sub("", text)
 
 
 def joint(text: str, start: int, end: int) -> str:

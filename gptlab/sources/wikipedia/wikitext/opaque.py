@@ -24,10 +24,10 @@ _KEPT = frozenset(_KEPT_TEXT.split())
 def _opening(never_closed: frozenset[str] = frozenset()) -> re.Pattern[str]:
     """What may open a comment or one of the tags, without those that are known to be never closed."""
     names = "|".join(sorted((_DROPPED | _KEPT) - never_closed, key=len, reverse=True)) or "(?!)"
-    return re.compile(rf"<(?=[!A-Za-z])(?:(!--)|({names})(?=[\s/>]))", re.IGNORECASE)
+    return re.compile(rf"<(?=[!A-Za-z])(?:(!--)|((?ai:{names}))(?=[\s/>]))")
 
 
-_CLOSING = {name: re.compile(rf"</(?i:{name})\s*>") for name in _DROPPED | _KEPT}
+_CLOSING = {name: re.compile(rf"</(?ai:{name})\s*>") for name in _DROPPED | _KEPT}
 _LANGUAGE = re.compile(r"""\blang\s*=\s*["']?\s*([\w+#.-]{1,30})""")
 _INNER_TAGS = re.compile(r"</?(?:nowiki|noinclude|span|small|var|b|i|em|strong|br|sub|sup)\b[^<>]*>", re.IGNORECASE)
 

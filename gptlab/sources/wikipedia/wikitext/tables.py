@@ -11,7 +11,8 @@ from collections.abc import Callable
 from gptlab.sources.wikipedia.wikitext.marks import CELL, ROW, STRAY
 from gptlab.sources.wikipedia.wikitext.tags import replace_tags
 
-_EDGE = re.compile(r"^[ \t:*#;\x05]*\{\||^[ \t\x05]*\|\}|<(/?)table\b[^<>]*>", re.MULTILINE | re.IGNORECASE)
+_EDGE = re.compile(r"\n[ \t\x05]*+(?:(\|\})|[ \t:*#;\x05]*+\{\|)|<(?:(/)|(?!/))(?i:table)\b[^<>]*>")
+"""Where a table opens or, with a group, closes. It begins with what is rare, a line's end or `<`, and so is fast."""
 _HEADING = re.compile(r"^==", re.MULTILINE)
 
 
@@ -27,10 +28,12 @@ def drop_tables(text: str, instead: Callable[[str], str] = lambda table: "") -> 
     """
     spans: list[tuple[int, int]] = []
     opened: list[int] = []
+    text = "\n" + text
     for found in _EDGE.finditer(text):
-        start, end = found.span()
-        if text[end - 1] == "}" or found[1] == "/":
-            spans.append((opened.pop() if opened else start, end))
+        start = found.start()
+        start += text[start] == "\n"
+        if found.lastindex:
+            spans.append((opened.pop() if opened else start, found.end()))
         else:
             opened.append(start)
     if opened:
@@ -41,10 +44,8 @@ def drop_tables(text: str, instead: Callable[[str], str] = lambda table: "") -> 
                 index = bisect.bisect(headings, start)
                 end = headings[index] if index < len(headings) else len(text)
                 spans.append((start, end))
-    if not spans:
-        return text
     kept: list[str] = []
-    position = 0
+    position = 1
     for start, end in sorted(spans):
         if start >= position:
             kept += (text[position:start], instead(text[start:end]))

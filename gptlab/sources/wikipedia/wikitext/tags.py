@@ -9,7 +9,7 @@ from gptlab.sources.wikipedia.wikitext.marks import BREAK, JOINT, QUOTE_END, QUO
 from gptlab.sources.wikipedia.wikitext.template_functions import subscript, superscript
 
 _SCRIPT = re.compile(r"<(su[pb])\b[^<>]*>([^<>]{0,40})</\1\s*>", re.IGNORECASE)
-_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)(?=[\s/>])[^<>]*>")
+_TAG = re.compile(r"<(/?[A-Za-z][A-Za-z0-9]*)(?=[\s/>])[^<>]*>")
 
 _BECOMES: dict[str, tuple[str, str]] = {
     "br": (BREAK, BREAK),
@@ -51,7 +51,12 @@ _GO_TEXT = """
     inputbox categorytree hiero indicator templatestyles includeonly noinclude onlyinclude dynamicpagelist rss
     quiz charinsert phonos poem langconvert translate languages tvar
 """
-_GO = frozenset(_GO_TEXT.split())
+_INSTEAD = {
+    f"{slash}{name}": both[bool(slash)]
+    for name, both in (dict.fromkeys(_GO_TEXT.split(), ("", "")) | _BECOMES).items()
+    for slash in ("", "/")
+}
+"""What stands for a tag, by its name, with the slash of one that closes."""
 
 
 def replace_tags(text: str) -> str:
@@ -62,7 +67,9 @@ def replace_tags(text: str) -> str:
     """
     if "<su" in text or "<SU" in text:
         text = _SCRIPT.sub(_script, text)
-    return _TAG.sub(_tag, text)
+    if "'<" in text or ">'" in text:
+        return _TAG.sub(_tag, text)
+    return _TAG.sub(_tag_apart, text)
 
 
 def _script(found: re.Match[str]) -> str:
@@ -73,8 +80,11 @@ def _script(found: re.Match[str]) -> str:
 
 
 def _tag(found: re.Match[str]) -> str:
-    name = found[2].lower()
-    if name in _GO:
-        return joint(found.string, found.start(), found.end())
-    becomes = _BECOMES.get(name)
-    return found[0] if becomes is None else becomes[1 if found[1] else 0]
+    """What stands for a tag: never nothing between quote marks."""
+    return _tag_apart(found) or joint(found.string, found.start(), found.end())
+
+
+def _tag_apart(found: re.Match[str]) -> str:
+    """The same where no tag stands between quote marks."""
+    instead = _INSTEAD.get(found[1])
+    return _INSTEAD.get(found[1].lower(), found[0]) if instead is None else instead

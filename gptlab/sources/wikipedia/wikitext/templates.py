@@ -20,7 +20,7 @@ DEEPEST = 40
 _SLACK = 400
 """Characters that a rendering may add to what it was given."""
 
-_BRACES = re.compile(r"\{{2,}|\}{2,}")
+_BRACES = re.compile(r"\{\{+|\}\}+")
 _SEPARATOR = re.compile(r"\[\[|\]\]|\|")
 _PLACE = re.compile(r"\{([^{}]{1,60})\}")
 
@@ -81,14 +81,6 @@ def template_name(name: str) -> str:
     return name.removeprefix("template:").lstrip()
 
 
-@attrs.define
-class _Frame:
-    """An opening of `count` braces; what it holds begins at `pieces`."""
-
-    count: int
-    pieces: int
-
-
 def expand_templates(text: str, renderers: Callable[[str], Renderer | None]) -> str:
     """The text with prose templates rendered and all others replaced by a hole's mark.
 
@@ -97,36 +89,37 @@ def expand_templates(text: str, renderers: Callable[[str], Renderer | None]) -> 
         renderers: from a template's name, as `template_name` gives it, to its renderer or None.
     """
     pieces: list[str] = []
-    stack: list[_Frame] = []
+    stack: list[tuple[int, int]] = []  # of each opening: its braces, and at which piece begins what it holds
     position = 0
     for found in _BRACES.finditer(text):
         start, end = found.span()
+        pieces.append(text[position:start])
         if text[start] == "{":
-            pieces.append(text[position:start])
-            stack.append(_Frame(end - start, len(pieces)))
+            stack.append((end - start, len(pieces)))
         else:
-            pieces.append(text[position:start])
             _close(end - start, pieces, stack, renderers)
         position = end
     pieces.append(text[position:])
     return "".join(pieces)
 
 
-def _close(run: int, pieces: list[str], stack: list[_Frame], renderers: Callable[[str], Renderer | None]) -> None:
+def _close(
+    run: int, pieces: list[str], stack: list[tuple[int, int]], renderers: Callable[[str], Renderer | None]
+) -> None:
     """Match a run of closing braces with the openings on the stack; braces that match nothing are dropped."""
     while run >= 2 and stack:
-        frame = stack[-1]
-        taken = 3 if min(run, frame.count) >= 3 and frame.count != 4 else 2
-        inside = "".join(pieces[frame.pieces :])
-        del pieces[frame.pieces :]
-        if len(stack) > DEEPEST:
+        depth = len(stack)
+        count, begin = stack.pop()
+        taken = 3 if min(run, count) >= 3 and count != 4 else 2
+        inside = "".join(pieces[begin:])
+        del pieces[begin:]
+        if depth > DEEPEST:
             pieces.append(HOLE)
         else:
             pieces.append(_parameter(inside) if taken == 3 else _rendered(inside, renderers))
         run -= taken
-        frame.count -= taken
-        if frame.count < 2:
-            stack.pop()
+        if count - taken >= 2:
+            stack.append((count - taken, begin))
 
 
 def _parameter(inside: str) -> str:
