@@ -32,6 +32,7 @@ from gptlab.training.config import TrainerConfig
 from gptlab.training.data import refuse_unseekable
 from gptlab.training.errors import TrainingError
 from gptlab.training.evaluation import Evaluate
+from gptlab.training.heap import freed_memory_kept
 from gptlab.training.hooks import EarlyStopping, Hook, KeepBest
 from gptlab.training.loop import Loop
 from gptlab.training.metrics import MetricsFile
@@ -209,10 +210,11 @@ class TorchTrainer(Generic[M]):
                     stop=stop,
                 )
                 model.network.train()
-                try:
-                    loop.run()
-                finally:
-                    saver.wait()
+                with freed_memory_kept(state.optimizers.device):
+                    try:
+                        loop.run()
+                    finally:
+                        saver.wait()
                 return self._trained(state)
 
     def _state(self, model: M, ranks: Ranks) -> TrainState[M]:
