@@ -5,8 +5,8 @@ Two questions were open when this was designed.
 *One file per row, or rows back to back?* Back to back. One file per row costs an open, a read and a close each, and a
 file system that holds millions of them; a row of a shard is a slice of a mapped array. Measured with a warm page
 cache, 2026-11-24 (`experiments/row_reading`, beside memcpy, litdata and grain): a batch of 32 random rows of 2,048,
-with targets, documents, positions and edges, takes 75 microseconds from shards; its tokens alone take 723 from a
-file each, and nanoGPT's `get_batch` takes 858.
+with targets, documents, positions and edges, takes 39 microseconds from shards; its tokens alone take 687 from a
+file each, and nanoGPT's `get_batch` takes 797.
 
 *The whole graph of a row in the row?* Yes: its starts, identities and edges, beside the tokens. A row is then read
 without the documents or the graph that it was made of, at a few bytes per document and edge; what would be found
