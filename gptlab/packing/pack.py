@@ -49,7 +49,8 @@ class Pack:
             an `Excess` of your own. The root is always in the row, cut at its end where it is longer than the row.
         min_document: a document that is cut keeps at least this many tokens beyond its title line, or is left out.
             The length of the title line is bounded by the bytes of the title, since no token is less than a byte.
-        max_document: no document keeps more tokens than this, the root included; None for no cap.
+        max_document: no document keeps more tokens than this, the root included; None for no cap. Walks count whole
+            documents, so with a cap they fill a row only if `TraverseLinks` has a larger budget.
 
     >>> Pack(seq_len=2048).axes()
     {'seq': 2048}

@@ -80,7 +80,7 @@ class Summary:
 
     @property
     def kept_share(self) -> float | None:
-        """Of the links between documents, of all documents in a row, those that are edges; None: none is."""
+        """Of the links between documents, of all documents in the rows, those that are edges; None: no links."""
         lost = sum(count for reason, count in zip(self.reasons, self.dropped, strict=True) if reason not in NO_EDGE)
         return self.edges / (self.edges + lost) if self.edges + lost else None
 

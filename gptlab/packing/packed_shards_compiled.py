@@ -4,8 +4,8 @@ Every loop is over consecutive places and without a condition, so the compiler m
 because documents are known by where they start, and not only by their end-of-text.
 
 Rows at random are a wait for memory each. So the beginning of every row and story of a batch is read once before
-anything is written (`most_edges`): the waits then overlap. And arrays are given by where they lie, so that one call
-reads from any number of shards.
+anything is written: the waits then overlap. And arrays are given by where they lie, so that one call reads from any
+number of shards.
 """
 
 from typing import Any
