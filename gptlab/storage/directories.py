@@ -54,12 +54,18 @@ def new_directory(path: Path, *, kind: str, replace: bool = False) -> Iterator[P
 
 
 @contextlib.contextmanager
-def unfinished_directory(path: Path, *, kind: str) -> Iterator[Path]:
+def unfinished_directory(path: Path, *, kind: str, finished: str = "*") -> Iterator[Path]:
     """Make a directory of millions of files as a whole, in work that can be left at any moment and gone on with.
 
     As `new_directory`, but what is yielded is `path` with `.unfinished` behind its name: it stays where the block
     fails or the process is killed, and the next call yields it again, with all that was written. Only one process
     works in it, others wait. The manifest lists sub-folders, not files.
+
+    Args:
+        path: where the directory is seen once it is whole.
+        kind: as of `new_directory`.
+        finished: a glob pattern of the files by which work is gone on with. An error of the block (a kill or an
+            interrupt is none) by which none of them is left leaves nothing at all.
 
     Raises:
         StorageError: `path` holds something else; the disk is full or cannot be written.
@@ -77,7 +83,12 @@ def unfinished_directory(path: Path, *, kind: str) -> Iterator[Path]:
     _refuse_strangers(path, kind)
     with _disk_errors(path):
         with kept_directory(path) as directory:
-            yield directory
+            try:
+                yield directory
+            except Exception:
+                if not any(directory.glob(finished)):
+                    shutil.rmtree(directory, ignore_errors=True)
+                raise
             if not is_complete(path, kind):
                 write_manifest(directory, kind, by_folder=True)
                 _publish(directory, path, kind, replace=False)

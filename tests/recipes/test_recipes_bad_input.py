@@ -13,7 +13,7 @@ import pytest
 from exports import TOWN_PAGES, bomb, export, without_links
 from programs import MODEL, Ended, Nursery, ended, rubbish_of, runs_of, together, words
 
-from gptlab.sources.articles import LONGEST_NAME
+from gptlab.sources.article_names import LONGEST_NAME
 
 pytestmark = pytest.mark.slow
 TINY = [*MODEL, "--trainer.steps", "2", "--model.max_seq_len", "128"]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlab.pipeline.observe import Drops, watching
-from gptlab.sources.articles import LONGEST_NAME, ArticleFolder, _Hashes, file_name, title_of_file
+from gptlab.sources.article_names import LONGEST_NAME, Hashes, file_name, title_of_file
+from gptlab.sources.articles import ArticleFolder
 from gptlab.storage import LOCATION, StorageError, is_complete, verify
 from gptlab.storage.manifest import read_manifest
 from gptlab.types import Document, DocumentId, Link, document_id
@@ -119,7 +120,7 @@ def test_titles_cannot_leave_the_folder(tmp_path: Path) -> None:
 
 
 def test_no_folder_grows_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptlab.sources.articles.LARGEST_FOLDER", 5)
+    monkeypatch.setattr("gptlab.sources.article_names.LARGEST_FOLDER", 5)
     folder = ArticleFolder(Written(tuple(document(f"Abc {number}") for number in range(12))), cache=tmp_path)
     assert len(list(folder.get_data_generator())) == 12
     assert sorted(path.name for path in folder.directory.iterdir() if path.is_dir()) == ["ab", "ab-2", "ab-3"]
@@ -203,14 +204,14 @@ def test_what_was_dropped_is_told_again_when_the_files_are_found(tmp_path: Path)
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 40), max_size=60))
 def test_hashes_are_a_set(numbers: list[int]) -> None:
     """Of numbers from 1 on; 0 and 1 are one, as a free slot must be told."""
-    hashes, known = _Hashes(), set[int]()
+    hashes, known = Hashes(), set[int]()
     for number in numbers:
         assert hashes.add(number) == ((number or 1) not in known)
         known.add(number or 1)
 
 
 def test_hashes_grow() -> None:
-    hashes = _Hashes()
+    hashes = Hashes()
     assert all(hashes.add(number * 2**32 + 1) for number in range(3_000))
     assert not any(hashes.add(number * 2**32 + 1) for number in range(3_000))
 
