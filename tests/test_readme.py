@@ -29,9 +29,16 @@ def blocks(language: str) -> list[str]:
 def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = next(block for block in blocks("python") if "losses = pipeline(" in block)
-    exec(compile(recipe, "README.md", "exec"), {})
+    names: dict[str, Any] = {}
+    exec(compile(recipe, "README.md", "exec"), names)
     said = capsys.readouterr().out
     assert "TraverseLinks (barrier)" in said and "tensor(" in said
+    for block in blocks("python"):
+        if "ExactMatch(" in block or "LLMGrader(" in block:
+            exec(compile(block, "README.md", "exec"), names)
+    assert names["figures"]["n"] > 20
+    assert "| 20261124_101500 | untrained | " in Path("experiments/leaderboards/exact_match.md").read_text()
+    assert names["graded"].judge is names["judge"] and names["compared"].baseline is names["writer"]
 
 
 def test_the_stage_obeys_the_laws() -> None:
@@ -62,7 +69,8 @@ def commands(module: str) -> list[list[str]]:
 
 def test_the_commands_on_runs_are_those_that_there_are() -> None:
     asked = [runs_of._parser().parse_args(arguments) for arguments in commands("gptlab.experiment")]
-    wanted = ["list_runs", "show_run", "compare_runs", "plot_runs", "report_runs", "restore_run", "clean_runs"]
+    wanted = ["list_runs", "show_run", "compare_runs", "plot_runs", "report_runs"]
+    wanted += ["show_leaderboards", "show_leaderboards", "restore_run", "clean_runs"]
     assert [each.answer.__name__ for each in asked] == wanted
     [reused] = [reuse_parser().parse_args(arguments) for arguments in commands("gptlab.experiment.reuse")]
     assert (reused.run, reused.module, reused.name) == ("last", "tokenizer", "english") and callable(load_saved)

@@ -6,6 +6,7 @@ Dots and not bars: what matters is the distance between runs, and a bar would ha
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -65,13 +66,13 @@ def _draw(axes: Axes, rows: Sequence[LeaderboardRow], mine: Sequence[str]) -> No
             row.value, place, xerr=error, color=colour, marker="o", markersize=6, markeredgecolor="white",
             elinewidth=1.6, capsize=2.5 if error else 0.0, zorder=3,
         )  # fmt: skip
-        told = {"ha": "left", "va": "center", "fontsize": 8, "color": INK, "parse_math": False}
+        told: dict[str, Any] = {"ha": "left", "va": "center", "fontsize": 8, "color": INK, "parse_math": False}
         axes.text(1.02, place, with_error(row.value, row.stderr), transform=axes.get_yaxis_transform(), **told)
     axes.axvline(shown[0].value, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)  # what there is to beat
-    names = axes.set_yticks(places, [_name(row) for row in shown]) and axes.get_yticklabels()
-    for label, row in zip(names, shown, strict=True):
-        label.set(parse_math=False, fontfamily=list(families()), fontsize=9)
-        label.set_fontweight("bold" if row.run in mine else "normal")
+    axes.set_yticks(places, [_name(row) for row in shown])
+    for label, row in zip(axes.get_yticklabels(), shown, strict=True):
+        weight = "bold" if row.run in mine else "normal"
+        label.set(parse_math=False, fontfamily=list(families()), fontsize=9, fontweight=weight)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.margins(x=0.08)

@@ -6,6 +6,7 @@ import io
 import math
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,8 @@ def test_the_view_says_which_end_is_best_and_what_is_missing(tmp_path: Path) -> 
 def test_a_figure_is_shown_to_the_second_digit_of_its_error(value: float, stderr: float) -> None:
     shown, error = with_error(value, stderr).split(" ± ")
     assert float(error) == pytest.approx(stderr, rel=0.06, abs=0.5)
-    step = 10.0 ** -len(error.partition(".")[2])
-    assert abs(float(shown) - value) <= 0.51 * step and step <= max(1.0, stderr)
+    step = Decimal(10) ** -len(error.partition(".")[2])
+    assert abs(Decimal(shown) - Decimal(value)) <= step * Decimal("0.5001") and step <= max(1.0, stderr)
 
 
 @pytest.mark.parametrize(

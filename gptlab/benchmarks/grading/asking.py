@@ -112,7 +112,8 @@ class Asking:
         with self._alone(path):
             reply = kept(path)
             if reply is not None:
-                self.found += 1
+                with self._guard:
+                    self.found += 1
             else:
                 reply = self._insist(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
                 keep(path, reply)
@@ -164,7 +165,8 @@ class Asking:
             wish = f", and the wish to be left alone for {asked:.0f} s" if asked > LONGEST_WAIT else ""
             raise self._unasked(f"{transient} ({failures} times){wish}") from None
         seconds = min(max(self.judge.backoff * 2 ** (failures - 1), asked), LONGEST_WAIT)
-        self._quiet_until = max(self._quiet_until, time.monotonic() + asked)
+        with self._guard:
+            self._quiet_until = max(self._quiet_until, time.monotonic() + asked)
         say(f"{self._connection.url}: {transient}; asked again in {seconds:.3g} s")
         self._wait(seconds)
 

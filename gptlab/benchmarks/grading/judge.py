@@ -14,13 +14,13 @@ import attrs
 
 from gptlab.benchmarks.grading.errors import GradingError
 from gptlab.storage import LOCATION
-from gptlab.types.validators import at_least, one_of, satisfies
+from gptlab.types.validators import Validator, at_least, one_of, satisfies
 
 Message = Mapping[str, str]
 Structured = Literal["json_schema", "json_object", "none"]
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
-_IS_TEMPERATURE = attrs.validators.optional(at_least(0.0, "0 is usual for judges.", error=GradingError))
-_IS_LIMIT = attrs.validators.optional(at_least(1, "None is no limit.", error=GradingError))
+_IS_TEMPERATURE: Validator = attrs.validators.optional(at_least(0.0, "0 is usual for judges.", error=GradingError))
+_IS_LIMIT: Validator = attrs.validators.optional(at_least(1, "None is no limit.", error=GradingError))
 
 
 def _is_address(url: str) -> bool:
