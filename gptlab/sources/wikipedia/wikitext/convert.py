@@ -92,7 +92,7 @@ class Converter:
             text = _SWITCH.sub(_switch, text)
         if self._has_variants and "-{" in text:
             text = _VARIANT.sub(_variant, text)
-        if "|}" in text or "{|" in text or "<" in text:
+        if "|}" in text or "{|" in text or "able" in text or "ABLE" in text:
             text = drop_tables(text, table_rows) if self._keeps_tables else drop_tables(text)
         if "<" in text:
             text = replace_tags(text)

@@ -24,6 +24,7 @@ from gptlab.sources.wikipedia.wikitext.marks import (
 from gptlab.sources.wikipedia.wikitext.opaque import hide_block
 
 _LIST = "*#:;"
+_LIST_MARKS = frozenset(_LIST)
 _TERM, _DROPPED = 7, -1
 _NO_LINE = (_DROPPED, "")
 _HEADING = re.compile(r"(={1,6})(.+?)\1[ \t\x05]*$")
@@ -107,8 +108,9 @@ class LineStep:
                 continue
             if indented:
                 self._end_indented()
-            if first != "|":  # what is left of a table
-                self._line(line, first)
+            if first == "|" or (line in _LIST_MARKS and self._out and self._out[-1] is _NO_LINE):
+                continue  # what is left of a table; an empty item behind another
+            self._line(line, first)
         if indented:
             self._end_indented()
         whole = "\n".join(_without_empty_sections(self._out))
