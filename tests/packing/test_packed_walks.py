@@ -26,6 +26,7 @@ from gptlab.graph.compiled_order import CYCLE, order_walks
 from gptlab.graph.order import keep_acyclic_slowly, targets_first
 from gptlab.graph.store import DocumentStore, StoredDocuments
 from gptlab.packing import Collate, CutLast, FitRest, Pack, PackedWalks, PadRest, Shuffled
+from gptlab.packing.packed_walks_compiled import CUT_LAST, FIT_REST, PAD_REST, keep
 from gptlab.pipeline import ContractError, Drops, pipeline, watching
 from gptlab.sources import LinkedFactsWiki
 from gptlab.tokenizers import ByteTokenizer, Tokenize
@@ -74,6 +75,23 @@ def test_rows_and_batches_are_those_of_the_stages(
     assert [row.tokens.dtype for row in found] == [row.tokens.dtype for row in rows]
     collate = Collate(batch_size, drop_last=drop_last)
     assert list(batches_of(walks, collate).get_data_generator()) == list(collate(iter(rows)))
+
+
+@given(
+    st.sampled_from([(CutLast(), CUT_LAST), (PadRest(), PAD_REST), (FitRest(), FIT_REST)]),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=9),
+    st.integers(1, 20),
+)
+@example((FitRest(), FIT_REST), [(1, 0), (6, 0), (2, 0), (2, 0)], 4)
+@settings(max_examples=300)
+def test_what_a_policy_keeps_is_the_same_by_machine_code(policy, drawn, seq_len):
+    excess, rule = policy
+    sizes, least = (np.array(column, np.int64) for column in zip(*drawn, strict=True))
+    sizes[0] += 1  # the root keeps some
+    wanted = excess.kept(sizes, least, seq_len)
+    kept = np.full(len(sizes) + 2, 77, np.int64)
+    assert keep(rule, sizes, least, seq_len, kept) == seq_len - wanted.sum()
+    assert kept[: len(sizes)].tolist() == wanted.tolist()
 
 
 BUILT_IN = (
