@@ -8,9 +8,9 @@ AdamW, clipping at 1, a learning rate that changes each step. All train a copy o
 batches, and must end with the same loss. `TorchTrainer` runs with everything on: metrics to disk, a bar on a
 terminal, run-time checks. The peers run with their loggers, bars and checkpoints off. A step's time is that from
 asking for a batch to asking for the next. The contenders take turns, a few steps each, in an order that changes; a
-ratio is the median over rounds of the ratio of medians within a round. The data figures are `data_seconds` over
-`seconds` of the run's own metrics. Writes `result.json` beside this file, or `result_small.json` with `--small`: a
-model whose step takes milliseconds, where what a trainer does itself can be seen.
+ratio is the median over rounds of the ratio of medians within a round, and its interval a bootstrap over rounds. The
+data figures are `data_seconds` over `seconds` of the run's own metrics. Writes `result.json` beside this file, or
+`result_small.json` with `--small`: a model whose step takes milliseconds, where what a trainer does itself is seen.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import attrs
+import numpy as np
 import torch
 from rich.console import Console
 from torch.utils.data import DataLoader, IterableDataset
@@ -283,6 +284,7 @@ def main() -> None:
             "steps of a turn": asked.steps,
             "seconds of a step": {name: statistics.median(each) for name, each in times.items()},
             "over the loop by hand": {name: _ratio(each, times["by hand"]) for name, each in times.items()},
+            "95 % interval": {name: _interval(each, times["by hand"]) for name, each in times.items()},
             "over gptlab": {name: _ratio(each, times["gptlab"]) for name, each in times.items()},
             "last loss": losses,
             "waiting for data, packed rows": packed,
@@ -294,6 +296,13 @@ def main() -> None:
 
 def _ratio(times: Times, base: Times) -> float:
     return statistics.median(a / b for a, b in zip(times, base, strict=True))
+
+
+def _interval(times: Times, base: Times) -> list[float]:
+    """Of the median ratio, by a bootstrap over rounds."""
+    ratios = np.array(times) / np.array(base)
+    drawn = np.random.default_rng(0).integers(len(ratios), size=(2000, len(ratios)))
+    return np.quantile(np.median(ratios[drawn], axis=1), [0.025, 0.975]).round(4).tolist()
 
 
 def _online(made: Any) -> Any:

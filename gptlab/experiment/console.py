@@ -246,5 +246,5 @@ def _bars(console: Console | None) -> Progress:
         console=console,
         expand=True,
         transient=True,
-        refresh_per_second=4,  # drawing takes two milliseconds in which nothing else runs in Python
+        refresh_per_second=2,  # drawing takes one to two milliseconds in which nothing else runs in Python
     )

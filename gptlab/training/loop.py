@@ -22,7 +22,7 @@ from gptlab.training.errors import TrainingError, TrainingStopped
 from gptlab.training.hooks import Hook
 from gptlab.training.metrics import MetricsFile
 from gptlab.training.objective import shares, z_loss
-from gptlab.training.options import autocast
+from gptlab.training.options import autocast, seed_generators
 from gptlab.training.parallel import Parallel
 from gptlab.training.saver import Saver
 from gptlab.training.schedule import Rate, batches_at, batches_before, step_seed
@@ -75,7 +75,7 @@ class Loop(Generic[M]):
         reported = time.perf_counter()
         while state.step < cfg.steps and not state.is_stopped:
             began = time.perf_counter()
-            torch.manual_seed(step_seed(cfg.seed, state.step, ranks.rank))
+            seed_generators(state.optimizers.device, step_seed(cfg.seed, state.step, ranks.rank))
             figures = self._gradients(reader, outputs)
             loss, grad_norm, tokens = figures["loss"], figures["grad_norm"], figures.pop("tokens")
             if (wrong := refusal_of(loss, grad_norm, losses, cfg.spike)) is not None:

@@ -67,10 +67,21 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 numbers in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: dict[str, bool] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # torch before 2.12 cannot say: none is assumed
+    ask = getattr(torch.cpu, "get_capabilities", dict)  # torch before 2.12 cannot say: none is assumed
+    capabilities: dict[str, bool] = ask()
     return device.type == "cpu" and any(capabilities.get(unit, False) for unit in CPU_UNITS)
+
+
+def seed_generators(device: torch.device, seed: int) -> None:
+    """Seed what a step on this device draws from, to the numbers that `torch.manual_seed` would give.
+
+    That one seeds every kind of device there is, and formats the stack of calls for each that is not in use: a
+    quarter of a millisecond where this takes two microseconds.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 @contextlib.contextmanager
