@@ -90,7 +90,7 @@ def test_an_honest_server_is_asked_once(server: DumpServer, tmp_path: Path) -> N
     agent = server.asked(PATH)[0]["User-Agent"]
     assert agent.startswith("gptlab/") and "(ann@example.org) Python-urllib/3." in agent
     assert all(headers["User-Agent"] == agent for headers in server.asked())
-    assert heard.reports[-1] == (f"download teawiki {DATE}", len(DATA), len(DATA), "bytes")
+    assert heard.reports[-1] == (f"download teawiki {DATE}", float(len(DATA)), float(len(DATA)), "bytes")
     done = [report[1] for report in heard.reports]
     assert done == sorted(done) and all(report[2] == len(DATA) for report in heard.reports)
 
