@@ -34,9 +34,10 @@ def test_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     said = capsys.readouterr().out
     assert "TraverseLinks (barrier)" in said and "tensor(" in said
     for block in blocks("python"):
-        if "ExactMatch(" in block or "LLMGrader(" in block:
+        if any(f"{name}(" in block for name in ("ExactMatch", "LLMGrader", "MultipleChoiceLogits")):
             exec(compile(block, "README.md", "exec"), names)
     assert names["figures"]["n"] > 20
+    assert names["chosen"]["n"] == names["read"]["documents"] == 20
     assert "| 20261124_101500 | untrained | " in Path("experiments/leaderboards/exact_match.md").read_text()
     assert names["graded"].judge is names["judge"] and names["compared"].baseline is names["writer"]
 

@@ -313,6 +313,7 @@ _not_saved(
     *(f"graph.{name}" for name in ("DocumentStore", "DocumentTable", "Routes")),
     *(f"models.generation.{name}" for name in ("Cached", "Library", "Memory", "WholeContext", "Writer")),
     "training.TrainState",
+    "benchmarks.harness.HarnessModel",
     "pipeline.Drops",
     "sources.wikipedia.Converter",
 )
