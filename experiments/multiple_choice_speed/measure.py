@@ -30,6 +30,7 @@ import transformers
 from lm_eval.models.huggingface import HFLM
 
 from gptlab.benchmarks import score_questions
+from gptlab.benchmarks.likelihood import BATCH_TOKENS
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.models.hugging_face import family_settings, save_pretrained_dir
 from gptlab.sources import PythonDocumentation
@@ -146,8 +147,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--questions", type=int, default=48, help="of each shape; a third of them with examples")
     parser.add_argument("--batches", action="store_true", help="try batch sizes of both, one round each")
-    parser.add_argument("--batch-tokens", type=int, default=4096, help="of gptlab")
-    parser.add_argument("--batch-size", type=int, default=8, help="rows, of lm-eval")
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="of gptlab")
+    parser.add_argument("--batch-size", type=int, default=32, help="rows, of lm-eval")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

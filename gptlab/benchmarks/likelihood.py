@@ -27,7 +27,7 @@ from gptlab.types import Question
 AT_ONCE = 4096
 """Continuations that are sorted together: enough to be of like lengths, few enough to be held."""
 
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 8192
 """Of a batch, padding included."""
 
 

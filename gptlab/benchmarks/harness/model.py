@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from gptlab.benchmarks.continuations import Continuation, encode_pair, rolling_windows
+from gptlab.benchmarks.continuations import CUT, Continuation, encode_pair, rolling_windows
 from gptlab.benchmarks.likelihood import BATCH_TOKENS, score
 from gptlab.models import DagTransformer, Sampling
 from gptlab.models.of_run import model_of, tokenizer_of
@@ -159,7 +159,7 @@ class HarnessModel:
         tokens = self.tokenizer.encode(context)
         kept = room
         while len(tokens) > room:  # half a character at the cut may come back as more tokens
-            drop("context cut on the left to fit the model", example=context[:40])
+            drop(CUT, example=context[:40])
             context = decode_tokens(tokens[-kept:], self.tokenizer).lstrip("\ufffd")
             kept -= 1
             tokens = self.tokenizer.encode(context)
