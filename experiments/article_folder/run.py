@@ -26,7 +26,9 @@ import attrs
 from gptlab.sources import ArticleFolder
 from gptlab.types import Document, DocumentId, Link
 
-WORDS = [f"{first}{last}" for first in ("ba", "ko", "tri", "sel", "um", "Éri") for last in ("nor", "lake", "ton", "a")]
+WORDS = [
+    f"{first}{last}" for first in ("ba", "ko", "tri", "sel", "um", "Éri") for last in ("nor", "lake", "ton", "a")
+]
 DRAWN = 2_000
 """Documents that are read by number, and by title."""
 STEPS = ("write", "find", "by number", "by title", "stream")
@@ -51,9 +53,7 @@ class Made:
                 target = title_of((number * 31 + step * 977) % self.size).replace(" ", "_")
                 before, link = "words that say something of it, " * 7, f"[it]({target})"
                 links.append(
-                    Link(
-                        start=length + len(before), end=length + len(before) + len(link), target=DocumentId(target)
-                    )
+                    Link(start=length + len(before), end=length + len(before) + len(link), target=DocumentId(target))
                 )
                 pieces += [before, link]
                 length += len(before) + len(link)

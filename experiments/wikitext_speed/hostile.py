@@ -14,11 +14,11 @@ from gptlab.sources.wikipedia import Converter, SiteInfo
 
 BROKEN = [
     "[[", "]]", "[[a|", "[[File:a|", "[", "](", "{{", "}}", "{{{", "{{a|", "{{lang|a|", "<ref>", "<ref ", "</ref>",
-    "<!--", "<nowiki>", "<math>", "<table>", "<sup>1", "<", "|\n", "{|\n", "|-\n", "!", "*\n", "#\n", ":\n", "=", "==",
-    "''", "'", "&", "&#", "__A", "-{", "(", "\\", "\n", " ", "http://", "[http://a ", "\x05", "\ud800",
+    "<!--", "<nowiki>", "<math>", "<table>", "<sup>1", "<", "|\n", "{|\n", "|-\n", "!", "*\n", "#\n", ":\n", "=",
+    "==", "''", "'", "&", "&#", "__A", "-{", "(", "\\", "\n", " ", "http://", "[http://a ", "\x05", "\ud800",
 ]  # fmt: skip
-WHOLE = ["[[a]]", "[[a|b]]c", "{{a}} ", "{{lang|fr|a}}", "<ref>a</ref> ", "<ref/>", "<br>", "* a\n", "= a =\n", "''a'' ",
-         "a\n\n", "&amp;", "<math>x</math>", "{|\n|}\n", "{{convert|1|km}}"]  # fmt: skip
+WHOLE = ["[[a]]", "[[a|b]]c", "{{a}} ", "{{lang|fr|a}}", "<ref>a</ref> ", "<ref/>", "<br>", "* a\n", "= a =\n",
+         "''a'' ", "a\n\n", "&amp;", "<math>x</math>", "{|\n|}\n", "{{convert|1|km}}"]  # fmt: skip
 MEGABYTES = 10
 
 
@@ -46,4 +46,5 @@ def measure(pieces: list[str]) -> dict[str, dict[str, float]]:
 if __name__ == "__main__":
     broken, whole = measure(BROKEN), measure(WHOLE)
     slow = sorted((each["seconds"], piece) for piece, each in broken.items() if each["seconds"] >= 1)
-    print(json.dumps({"megabytes": MEGABYTES, "broken": broken, "whole": whole, "broken_over_a_second": slow}, indent=1))
+    found = {"megabytes": MEGABYTES, "broken": broken, "whole": whole, "broken_over_a_second": slow}
+    print(json.dumps(found, indent=1))

@@ -47,6 +47,8 @@ LONGEST_RUN = 20_000
 LARGEST_RUN = 1 << 26
 """Bytes of a run's index in memory, at which it ends as well."""
 _STORED_AS = "articles-2"  # the number goes up when what is stored changes
+
+
 @attrs.frozen
 class ArticleFolder:
     """The documents of a source as a folder of Markdown files, with random access; itself a seekable source.

@@ -81,7 +81,8 @@ def test_links_of_plain_pages_all_arrive(titles: list[str]) -> None:
         "[[", "{{", "{{{", "[[a|", "{{a|", "{{lang|a|", "[[File:a|", "<ref>", "<ref ", "<!--", "<nowiki>",
         "{|\n", "<table>", "''", "''a'''b", "'", "* a\n", "= a =\n", "(", "( ", "{{a}}, ", "\"{{a}}",
         "({{a}} ", "[http://a ", "](", "\\", "&", "__A", "-{", "[[a|[b]]", "{{{a|", " a\n", "<sup>1",
-        ";a : b\n", "[[ [b] ", "{{quote|", "\n", " ",
+        ";a : b\n", "[[ [b] ", "{{quote|", "\n", " ", "|\n", "*\n", "==\n", "<math>", "<ref/>", "</ref>", "'<b>",
+        "{{a}}", " {{a}} b", "\n: {|", " \n|}", "<table\n", "[[a]]", "&amp;", "é\xa0", "\ud800",
     ],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
