@@ -30,7 +30,9 @@ import transformers
 from lm_eval.models.huggingface import HFLM
 
 from gptlab.benchmarks import score_questions
+from gptlab.benchmarks.continuations import EncodeQuestions
 from gptlab.benchmarks.likelihood import BATCH_TOKENS
+from gptlab.benchmarks.prefix_trees import prefix_trees
 from gptlab.models import DagTransformer, DagTransformerConfig
 from gptlab.models.hugging_face import family_settings, save_pretrained_dir
 from gptlab.sources import PythonDocumentation
@@ -129,7 +131,15 @@ def compare(counts: dict[str, int], rounds: int, batch_tokens: int, batch_size: 
             def theirs(requests: list[Any] = requests) -> list[float]:
                 return [total for total, _ in harness.loglikelihood(requests, disable_tqdm=True)]
 
-            found[name] = {"questions": count, **measured({"gptlab": ours, "lm-eval": theirs}, rounds, count)}
+            asked = list(EncodeQuestions(tokenizer)(iter(rows)))
+            found[name] = {
+                "questions": count,
+                "tokens read": {
+                    "gptlab": sum(map(len, prefix_trees(asked))),
+                    "lm-eval": sum(map(len, {each.read for each in asked})),  # it too reads what is all the same once
+                },
+                **measured({"gptlab": ours, "lm-eval": theirs}, rounds, count),
+            }
     return {
         "torch": torch.__version__,
         "lm-eval": importlib.metadata.version("lm_eval"),
