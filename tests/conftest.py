@@ -1,6 +1,7 @@
 """Every test runs with run-time type checks on for all of gptlab."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from jaxtyping import install_import_hook
 
 install_import_hook("gptlab", "beartype.beartype")
 os.environ.setdefault("GPTLAB_CHECKS", "all")  # what crosses a seam is checked item by item
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in its background deaf to Ctrl-C, and so would be each process that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(

@@ -92,6 +92,8 @@ def calls(by_arm: Mapping[Arm, Sequence[Cell]]) -> Table:
     if "A6" in by_arm:
         null = specificity(by_arm["A6"])
         rows.append(("S(A6) is 0: the planted null", f"S {null}", null.low <= 0 <= null.high))
+    if five and "false_specificity" in five[0].figures:
+        rows.append(("S(A5) on false links is 0 (added after the results)", *_on_false_links(five)))
     if five and "A4" in by_arm:
         found = difference(five, by_arm["A4"])
         cost = [np.mean([cell.figures["attended"] for cell in by_arm[arm]]) for arm in ("A5", "A4")]
@@ -117,6 +119,13 @@ def calls(by_arm: Mapping[Arm, Sequence[Cell]]) -> Table:
         head=("call", "found", "holds"),
         rows=[(call, found, "yes" if holds else "**no**") for call, found, holds in rows],
     )
+
+
+def _on_false_links(cells: Sequence[Cell]) -> tuple[str, bool]:
+    """Specificity of links that lead anywhere, and whether it is none: at each seed within two standard errors."""
+    found = [(cell.figures["false_specificity"], cell.figures["false_specificity_stderr"]) for cell in cells]
+    told = ", ".join(f"{mean:+.4f} ± {stderr:.4f}" for mean, stderr in found)
+    return f"S by seed {told}", all(abs(mean) <= 2 * stderr for mean, stderr in found)
 
 
 def arms_table(by_arm: Mapping[Arm, Sequence[Cell]]) -> Table:

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from experiments.links_help.analysis import Cell, curve, edge_sums
 from experiments.links_help.arm import Corpus, Settings, rows
+from experiments.links_help.stages import RewireLinks
 from gptlab.benchmarks import LinkSpecificity, RestatedFacts
 from gptlab.graph import BreadthFirst, TraverseLinks, linked_leaks
 from gptlab.models import dense_mask
@@ -39,6 +40,8 @@ def score(model: Any, data: Corpus, settings: Settings) -> Cell:
     )
     edges = benchmark.scores(held_out, model)
     figures = {**benchmark.figures(edges), "pairs_that_share_13_words": float(len(copied))}
+    false = benchmark.figures(benchmark.scores(pipeline(held_out, RewireLinks()), model))
+    figures |= {f"false_{name}": false[name] for name in ("edges", "specificity", "specificity_stderr")}
     if data.wiki is not None:
         linked = rows(held_out, "A5", attrs.evolve(settings, seed=0))
         linked.pre_cache()
