@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import attrs
 
 from gptlab import __version__
-from gptlab.sources.wikipedia.download.client import Refused, Transient, retry_after
+from gptlab.sources.wikipedia.download.client import Refused, Transient, opener_for_http, retry_after
 
 LARGEST = 16 << 20
 """Bytes of an answer; a longer one is none."""
@@ -29,18 +29,6 @@ _LONGEST_REASON = 300
 
 class Lost(Transient):
     """No whole answer, though the question may have been worked on, and so may be paid for."""
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Only what http and https need; no redirects."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        *(urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler()),
-        *(urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor()),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +44,7 @@ class Connection:
     url: str
     key: str = attrs.field(default="", repr=False)
     timeout: float = 60.0
-    _open: urllib.request.OpenerDirector = attrs.field(factory=_opener, init=False, repr=False)
+    _open: urllib.request.OpenerDirector = attrs.field(factory=opener_for_http, init=False, repr=False)
 
     def post(self, body: bytes) -> bytes:
         """The body of the answer.

@@ -13,7 +13,7 @@ from gptlab.pipeline.observe import drop
 from gptlab.pipeline.protocols import Source
 from gptlab.sources.errors import SourceError
 from gptlab.sources.linked_facts import Fact, LinkedFactsWiki, locate
-from gptlab.sources.questions.place import content_of
+from gptlab.sources.questions.place import content_of_own
 from gptlab.sources.questions.rows import Row, read_rows
 from gptlab.storage import LOCATION, FromMapping
 from gptlab.types import Document, DocumentId, Question
@@ -60,9 +60,7 @@ class QuestionFile:
         Raises:
             SourceError: there is no such file.
         """
-        if not self.path.is_file():
-            raise SourceError(self.path, got="no file", wanted="a file of questions", do="Check the path.")
-        return content_of([self.path])
+        return content_of_own(self.path)
 
 
 def _choices(row: Row) -> tuple[str, ...]:

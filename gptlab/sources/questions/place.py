@@ -84,3 +84,14 @@ def content_of(paths: list[Path]) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
+
+
+def content_of_own(path: Path) -> str:
+    """What a file of the user's holds, for a fingerprint.
+
+    Raises:
+        SourceError: there is no such file.
+    """
+    if not path.is_file():
+        raise SourceError(path, got="no file", wanted="a file of questions", do="Check the path.")
+    return content_of([path])

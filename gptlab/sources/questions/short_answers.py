@@ -9,9 +9,8 @@ import attrs
 from gptlab.pipeline import source_of, then
 from gptlab.pipeline.observe import drop
 from gptlab.pipeline.protocols import Source
-from gptlab.sources.errors import SourceError
 from gptlab.sources.linked_facts import Fact, locate
-from gptlab.sources.questions.place import content_of
+from gptlab.sources.questions.place import content_of_own
 from gptlab.sources.questions.rows import Row, read_rows
 from gptlab.storage import LOCATION, FromMapping
 from gptlab.types import Document, DocumentId, ShortAnswer
@@ -64,9 +63,7 @@ class ShortAnswerFile:
         Raises:
             SourceError: there is no such file.
         """
-        if not self.path.is_file():
-            raise SourceError(self.path, got="no file", wanted="a file of questions", do="Check the path.")
-        return content_of([self.path])
+        return content_of_own(self.path)
 
 
 def _answers(row: Row) -> tuple[str, ...]:

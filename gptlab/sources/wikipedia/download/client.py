@@ -80,12 +80,16 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return following
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Only what http and https need: no file:, ftp: or data:."""
+def opener_for_http(*redirects: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Only what http and https need: no file:, ftp: or data:.
+
+    Args:
+        redirects: what follows redirects; without it none is followed.
+    """
     opener = urllib.request.OpenerDirector()
     for handler in (
         *(urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler()),
-        *(urllib.request.HTTPDefaultErrorHandler(), _Redirects(), urllib.request.HTTPErrorProcessor()),
+        *(urllib.request.HTTPDefaultErrorHandler(), *redirects, urllib.request.HTTPErrorProcessor()),
         urllib.request.UnknownHandler(),
     ):
         opener.add_handler(handler)
@@ -125,7 +129,7 @@ class Client:
     patience: float
     stopped: threading.Event = attrs.field(factory=threading.Event)
     sleep: Callable[[float], object] | None = None
-    _open: urllib.request.OpenerDirector = attrs.field(factory=_opener, init=False)
+    _open: urllib.request.OpenerDirector = attrs.field(factory=lambda: opener_for_http(_Redirects()), init=False)
 
     @property
     def user_agent(self) -> str:
